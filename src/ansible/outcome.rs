@@ -1,0 +1,36 @@
+//! What a module reports: the one JSON object on standard output.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+/// The result of a module that did not fail.
+#[derive(Clone, Debug, Default, Serialize, PartialEq)]
+pub struct Outcome {
+    /// Whether something changed, or in check mode would.
+    pub changed: bool,
+    /// For a person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub msg: Option<String>,
+    /// Shown with `--diff`. Never holds a secret.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub diff: Vec<Diff>,
+    /// Shown as `[WARNING]`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+    /// The module's own return values.
+    #[serde(flatten)]
+    pub values: Map<String, Value>,
+}
+
+/// One file or object before and after.
+#[derive(Clone, Debug, Default, Serialize, PartialEq)]
+pub struct Diff {
+    /// What the text was; empty: not there.
+    pub before: String,
+    /// What it will be; empty: gone.
+    pub after: String,
+    /// Path or name, with what distinguishes it.
+    pub before_header: String,
+    /// Same, after.
+    pub after_header: String,
+}

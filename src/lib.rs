@@ -1,0 +1,6 @@
+//! minicluster: identical machines, one inventory, one playbook, a cluster.
+//!
+//! The crate in reading order. Dependencies point one way: `bin` → domain folders → `ansible`;
+//! nothing in a domain folder prints or exits.
+
+pub mod ansible;
