@@ -1,0 +1,70 @@
+//! Guards on the tree itself: sizes that keep a file readable, words that must not be in it.
+
+use std::{path::Path, process::Command};
+
+/// Files git knows of, with their text; binary files are passed over.
+fn files() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let listed = Command::new("git")
+        .args(["ls-files", "--cached", "--others", "--exclude-standard"])
+        .current_dir(root)
+        .output()
+        .expect("git lists the tree");
+    let names = String::from_utf8(listed.stdout).expect("file names are UTF-8");
+    let files: Vec<_> = names
+        .lines()
+        .filter_map(|name| Some((name.to_owned(), std::fs::read_to_string(root.join(name)).ok()?)))
+        .collect();
+    assert!(files.iter().any(|(name, _)| name == "src/lib.rs"), "the guards see the tree");
+    files
+}
+
+fn has_extension(name: &str, extensions: &[&str]) -> bool {
+    Path::new(name).extension().is_some_and(|it| extensions.iter().any(|wanted| it == *wanted))
+}
+
+#[test]
+fn no_source_file_is_longer_than_500_lines() {
+    let long: Vec<_> = files()
+        .into_iter()
+        .filter(|(name, _)| has_extension(name, &["rs", "yml", "sh", "py"]))
+        .map(|(name, text)| (name, text.lines().count()))
+        .filter(|(_, lines)| *lines > 500)
+        .collect();
+    assert!(long.is_empty(), "split these into named parts: {long:?}");
+}
+
+#[test]
+fn a_program_is_a_thin_file() {
+    let fat: Vec<_> = files()
+        .into_iter()
+        .filter(|(name, text)| name.starts_with("src/bin/") && text.lines().count() > 60)
+        .map(|(name, _)| name)
+        .collect();
+    assert!(fat.is_empty(), "move what these do into a domain folder: {fat:?}");
+}
+
+#[test]
+fn every_rust_file_says_what_it_is_for() {
+    let silent: Vec<_> = files()
+        .into_iter()
+        .filter(|(name, text)| has_extension(name, &["rs"]) && !text.starts_with("//!"))
+        .map(|(name, _)| name)
+        .collect();
+    assert!(silent.is_empty(), "begin these with `//!`: {silent:?}");
+}
+
+#[test]
+fn nothing_unfinished_is_left() {
+    // Spelled in two parts, or this file would find itself.
+    let marks =
+        [concat!("todo", "!("), concat!("unimplemented", "!("), concat!("FIX", "ME"), concat!("dbg", "!(")];
+    let left: Vec<_> = files()
+        .into_iter()
+        .filter(|(name, text)| {
+            has_extension(name, &["rs", "yml", "sh", "py"]) && marks.iter().any(|it| text.contains(it))
+        })
+        .map(|(name, _)| name)
+        .collect();
+    assert!(left.is_empty(), "finish these: {left:?}");
+}
