@@ -1,0 +1,85 @@
+# make            build all programs and install them where Ansible finds them
+# make demo       five local hosts become a cluster; make demo-down removes them
+# make test       everything CI runs
+# make bench      measurements, one table
+# make dist       the shipped build, with its size checked
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := install
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+host := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
+musl := $(subst -gnu,-musl,$(host))
+# Static programs: smaller with musl, where `rustup target add $(musl)` was done.
+target ?= $(if $(wildcard $(shell rustc --print sysroot 2>/dev/null)/lib/rustlib/$(musl)/lib),$(musl),$(host))
+profile ?= release
+features ?=
+built = target/$(target)/$(profile)
+programs = $(shell awk '/^\[\[bin\]\]/ {bin = 1} bin && /^name/ {gsub(/"/, "", $$3); print $$3; bin = 0}' Cargo.toml)
+modules = $(filter-out minicluster,$(programs))
+
+.PHONY: install build demo demo-down test lint unit molecule bench dist check-tools check-docker
+
+install: build
+	@mkdir -p library inventory
+	@$(foreach it,$(modules),install -C $(built)/$(it) library/$(it);)
+	@$(if $(filter minicluster,$(programs)),install -C $(built)/minicluster inventory/minicluster)
+	@echo "installed for $(target) ($(profile)): $(programs)"
+
+build: check-tools .venv/.installed
+	RUSTFLAGS="-C target-feature=+crt-static" cargo build --target $(target) --profile $(profile) --bins \
+	  $(if $(features),--features $(features))
+
+# A broken or half installed environment is made anew; a link to a shared one is left alone.
+.venv/.installed: requirements.txt
+	@echo "installing Ansible and its tools into .venv (about 1 minute, once)"
+	python3 -m venv .venv
+	.venv/bin/pip install --quiet --requirement requirements.txt
+	touch $@
+
+demo: check-docker
+	@$(MAKE) --no-print-directory install profile=quick
+	molecule/node/demo up
+
+demo-down:
+	molecule/node/demo down
+
+test: lint unit molecule
+
+lint: check-tools .venv/.installed
+	cargo fmt --check
+	cargo clippy --quiet --lib --bins -- -D warnings
+	cargo clippy --quiet --all-targets --all-features -- -D warnings -A clippy::unwrap_used -A clippy::expect_used
+	yamllint --strict .
+	ansible-lint -q --strict
+	$(if $(shell command -v shellcheck),shellcheck .ci/run molecule/node/image molecule/node/cluster,@echo "shellcheck is missing: skipped")
+
+unit: check-tools .venv/.installed
+	cargo nextest run --profile $(if $(CI),ci,default) --features fault_points
+
+molecule: check-docker .venv/.installed
+	@$(MAKE) --no-print-directory install profile=quick
+	$(foreach it,$(sort $(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml))),molecule test --scenario-name $(it);)
+
+dist:
+	@$(MAKE) --no-print-directory install profile=release
+	@mkdir -p dist && install -C $(addprefix $(built)/,$(programs)) dist/
+	@ls -l dist
+
+bench:
+	@$(MAKE) --no-print-directory install profile=release
+	bench/run
+
+check-tools:
+	@missing=; need() { command -v "$$1" >/dev/null || { echo "$$1 is missing: $$2" >&2; missing=1; }; }; \
+	need cargo "install Rust 1.89 or newer, https://rustup.rs"; \
+	need cc "apt-get install gcc libc6-dev"; \
+	need python3 "apt-get install python3-venv"; \
+	need ssh "apt-get install openssh-client"; \
+	python3 -c 'import venv, ensurepip' 2>/dev/null || { echo "python's venv is missing: apt-get install python3-venv" >&2; missing=1; }; \
+	[ -z "$$missing" ]
+
+check-docker:
+	@command -v docker >/dev/null || { echo "docker is missing: apt-get install docker.io" >&2; exit 1; }
+	@docker info >/dev/null 2>&1 || { echo "docker does not answer: start its daemon, or join the group docker" >&2; exit 1; }
