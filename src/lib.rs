@@ -4,3 +4,5 @@
 //! nothing in a domain folder prints or exits.
 
 pub mod ansible;
+pub mod diagnostic;
+pub mod yaml;
