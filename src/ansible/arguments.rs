@@ -1,7 +1,7 @@
 //! A module's argument spec: what Ansible calls options, with their types, defaults and choices.
 
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// Arguments of a module: a struct that is its own argument spec. Made by [`arguments!`](crate::arguments).
 pub trait Arguments: DeserializeOwned {
@@ -34,6 +34,23 @@ pub enum Kind {
     Dict(Option<Spec>),
 }
 
+impl Kind {
+    /// The word for it in an argument spec.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Str => "str",
+            Self::Int => "int",
+            Self::Bool => "bool",
+            Self::Float => "float",
+            Self::Path => "path",
+            Self::Raw => "raw",
+            Self::List(_) => "list",
+            Self::Dict(_) => "dict",
+        }
+    }
+}
+
 /// One option.
 #[derive(Clone, Debug)]
 pub struct Argument {
@@ -43,15 +60,17 @@ pub struct Argument {
     pub required: bool,
     /// Its value when the task does not give it.
     pub default: Option<Value>,
-    /// The only values allowed; empty: any.
+    /// The only values allowed; empty: any. Of a list: the only values its elements may have.
     pub choices: &'static [&'static str],
     /// Whether its value must never be shown.
     pub no_log: bool,
+    /// What it means: the comment on the struct's field.
+    pub about: &'static str,
 }
 
 impl Argument {
     const fn of(kind: Kind) -> Self {
-        Self { kind, required: false, default: None, choices: &[], no_log: false }
+        Self { kind, required: false, default: None, choices: &[], no_log: false, about: "" }
     }
     /// A string.
     #[must_use]
@@ -68,6 +87,11 @@ impl Argument {
     pub const fn bool() -> Self {
         Self::of(Kind::Bool)
     }
+    /// A number.
+    #[must_use]
+    pub const fn float() -> Self {
+        Self::of(Kind::Float)
+    }
     /// A path.
     #[must_use]
     pub const fn path() -> Self {
@@ -81,7 +105,7 @@ impl Argument {
     /// A list of `element`.
     #[must_use]
     pub fn list(element: Argument) -> Self {
-        Self::of(Kind::List(Box::new(element)))
+        Self { choices: element.choices, no_log: element.no_log, ..Self::of(Kind::List(Box::new(element))) }
     }
     /// A dictionary with any keys.
     #[must_use]
@@ -117,23 +141,109 @@ impl Argument {
         self.no_log = true;
         self
     }
+    /// What it means. [`arguments!`](crate::arguments) calls it with the field's comment.
+    #[must_use]
+    pub fn about(mut self, about: &'static str) -> Self {
+        self.about = about;
+        self
+    }
+    /// The options inside it: of a dictionary, or of a list's dictionaries.
+    #[must_use]
+    pub fn sub_options(&self) -> Option<&Spec> {
+        match &self.kind {
+            Kind::Dict(options) => options.as_ref(),
+            Kind::List(element) => element.sub_options(),
+            _ => None,
+        }
+    }
+}
+
+/// Takes the option `name` out of `values`, as the type of its field. [`arguments!`](crate::arguments) calls it.
+///
+/// # Errors
+/// The value does not fit, with the option's name.
+pub fn take<T: DeserializeOwned>(values: &mut Map<String, Value>, name: &str) -> Result<T, String> {
+    let name = name.trim_start_matches("r#");
+    let value = values.remove(name).unwrap_or_default();
+    serde_json::from_value(value).map_err(|error| format!("option '{name}': {error}"))
 }
 
 /// Declares a struct that is a module's argument spec: `name: Type => Argument`.
 ///
 /// A field is `Option<…>` unless its argument is required or has a default: after conversion every
-/// option is present, as `null` when it was not given.
+/// option is present, as `null` when it was not given. The comment on a field is its `--help`.
 #[macro_export]
 macro_rules! arguments {
-    ($(#[$meta:meta])* pub struct $name:ident { $($(#[$doc:meta])* pub $field:ident: $type:ty => $argument:expr,)* }) => {
+    ($(#[$meta:meta])* pub struct $name:ident { $($(#[$($doc:tt)*])* pub $field:ident: $type:ty => $argument:expr,)* }) => {
         $(#[$meta])*
-        #[derive(serde::Deserialize)]
-        #[serde(deny_unknown_fields)]
-        pub struct $name { $($(#[$doc])* pub $field: $type,)* }
+        pub struct $name { $($(#[$($doc)*])* pub $field: $type,)* }
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                #[allow(unused_mut)]
+                let mut values = serde_json::Map::deserialize(deserializer)?;
+                let arguments = Self {
+                    $($field: $crate::ansible::take(&mut values, stringify!($field)).map_err(serde::de::Error::custom)?,)*
+                };
+                match values.keys().next() {
+                    Some(name) => Err(serde::de::Error::custom(format!("unknown option '{name}'"))),
+                    None => Ok(arguments),
+                }
+            }
+        }
         impl $crate::ansible::Arguments for $name {
             fn spec() -> $crate::ansible::Spec {
-                $crate::ansible::Spec(vec![$((stringify!($field), $argument),)*])
+                $crate::ansible::Spec(vec![$((
+                    stringify!($field).trim_start_matches("r#"),
+                    $argument.about(concat!($($crate::argument_comment!($($doc)*)),*)),
+                ),)*])
             }
         }
     };
+}
+
+/// The text of a doc comment, nothing for other attributes. Part of [`arguments!`].
+#[doc(hidden)]
+#[macro_export]
+macro_rules! argument_comment {
+    (doc = $text:literal) => {
+        $text
+    };
+    ($($other:tt)*) => {
+        ""
+    };
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    crate::arguments! {
+        /// Where to listen.
+        #[derive(Debug)]
+        pub struct Listen {
+            /// The TCP port,
+            /// below 65536.
+            pub port: u16 => Argument::int().required(),
+            /// A keyword of the language.
+            pub r#type: Option<String> => Argument::str(),
+        }
+    }
+
+    #[test]
+    fn the_comment_on_a_field_is_its_help() {
+        let Spec(options) = Listen::spec();
+        assert_eq!(options[0].1.about, " The TCP port, below 65536.");
+        assert_eq!(options[1].0, "type");
+    }
+
+    #[test]
+    fn a_value_that_does_not_fit_its_field_is_named() {
+        let listen = serde_json::from_str::<Listen>(r#"{"port": 80, "type": "tls"}"#).unwrap();
+        assert_eq!((listen.port, listen.r#type.as_deref()), (80, Some("tls")));
+        let error = serde_json::from_str::<Listen>(r#"{"port": 70000, "type": null}"#).unwrap_err();
+        assert!(error.to_string().starts_with("option 'port': invalid value: integer `70000`"), "{error}");
+        let error = serde_json::from_str::<Listen>(r#"{"port": 1, "prot": 2}"#).unwrap_err();
+        assert_eq!(error.to_string(), "unknown option 'prot'");
+    }
 }

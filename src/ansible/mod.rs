@@ -1,11 +1,22 @@
 //! What every module shares: arguments in, one JSON object out, check mode, diff mode, safe files.
 
+pub mod accounts;
 mod arguments;
+pub mod convert;
+pub mod fault;
+mod help;
+pub mod literal;
 mod module;
+mod nearest;
 mod outcome;
 mod program;
+pub mod python;
+mod scalar;
+pub mod secret;
 
-pub use arguments::{Argument, Arguments, Kind, Spec};
+pub use arguments::{Argument, Arguments, Kind, Spec, take};
 pub use module::{Module, Task};
+pub use nearest::nearest;
 pub use outcome::{Diff, Outcome};
 pub use program::run;
+pub use secret::Secret;

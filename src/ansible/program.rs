@@ -1,36 +1,133 @@
 //! The life of a module's process: read arguments, plan, apply unless in check mode, answer.
+//!
+//! Whatever happens, standard output carries exactly one JSON object: Ansible reads nothing else.
 
-use std::process::ExitCode;
+use std::{
+    ffi::OsStr,
+    io::{Read as _, Write as _},
+    panic::PanicHookInfo,
+    process::ExitCode,
+    sync::{Mutex, PoisonError},
+};
 
-use anyhow::{Context, Result};
-use serde_json::{Value, json};
+use anyhow::{Context, Result, bail};
+use serde_json::{Map, Value, json};
 
-use super::{Module, Outcome, Task};
+use super::{Arguments, Module, Outcome, Task, convert, help, secret};
+
+/// What must not be shown. Also the panic hook needs it, so it is the process's.
+static SECRETS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// Runs module `M`: `main` of each module's binary is this one call.
 #[must_use]
 pub fn run<M: Module>() -> ExitCode {
-    match answer::<M>() {
-        Ok(outcome) => {
-            println!("{}", json!(outcome));
-            ExitCode::SUCCESS
-        }
+    announce();
+    std::panic::set_hook(Box::new(|panic| {
+        print_result(failure(&panic_message(M::NAME, panic)));
+        std::process::exit(1);
+    }));
+    let argument = std::env::args_os().nth(1);
+    if let Some(text) = argument.as_deref().and_then(OsStr::to_str).and_then(help::answer::<M>) {
+        return write(&text);
+    }
+    match argument.context("no arguments file given; see --help").and_then(|it| answer::<M>(&it)) {
+        Ok(outcome) => print_result(json!(outcome)),
         Err(error) => {
-            println!("{}", json!({"failed": true, "msg": format!("{error:#}")}));
+            print_result(failure(&format!("{error:#}")));
             ExitCode::FAILURE
         }
     }
 }
 
-fn answer<M: Module>() -> Result<Outcome> {
-    let path = std::env::args_os().nth(1).context("no arguments file given")?;
-    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let mut arguments: serde_json::Map<String, Value> =
-        serde_json::from_str(&text).context("arguments are not a JSON object")?;
-    let flag = |name: &str| arguments.get(name).and_then(Value::as_bool).unwrap_or_default();
-    let task = Task { check_mode: flag("_ansible_check_mode"), diff: flag("_ansible_diff"), verbosity: 0 };
-    arguments.retain(|name, _| !name.starts_with("_ansible_"));
-    let params = serde_json::from_value(Value::Object(arguments))?;
+/// Says on standard error that the module runs, with the nonce of whoever started it: as long as this
+/// line has not been seen, the module has certainly done nothing.
+fn announce() {
+    if let Ok(nonce) = std::env::var("MINICLUSTER_NONCE")
+        && !nonce.is_empty()
+        && nonce.bytes().all(|it| it.is_ascii_hexdigit())
+    {
+        // Whoever does not listen for it does not need it.
+        let _ = writeln!(std::io::stderr(), "minicluster-started {nonce}");
+    }
+}
+
+fn answer<M: Module>(argument: &OsStr) -> Result<Outcome> {
+    let mut given = read(argument)?;
+    let task = internals(&mut given);
+    let ignore_unknown = given.remove("_ansible_ignore_unknown_opts") == Some(Value::Bool(true));
+    given.retain(|name, _| !name.starts_with("_ansible_"));
+
+    let spec = M::Params::spec();
+    if ignore_unknown {
+        given.retain(|name, _| spec.0.iter().any(|(known, _)| known == name));
+    }
+    *SECRETS.lock().unwrap_or_else(PoisonError::into_inner) = secret::collect(&spec, &given);
+    let converted = match convert::convert(&spec, given) {
+        Ok(converted) => converted,
+        Err(mistakes) => bail!(mistakes.join("\n")),
+    };
+    let params = serde_json::from_value(Value::Object(converted))?;
+
     let plan = M::plan(params, &task)?;
-    if task.check_mode { Ok(M::predict(&plan, &task)) } else { M::apply(plan, &task) }
+    let mut outcome = if task.check_mode { M::predict(&plan, &task) } else { M::apply(plan, &task)? };
+    if !task.diff {
+        outcome.diff.clear();
+    }
+    Ok(outcome)
+}
+
+fn read(argument: &OsStr) -> Result<Map<String, Value>> {
+    let name = argument.display();
+    let mut text = Vec::new();
+    if argument == "-" {
+        std::io::stdin().read_to_end(&mut text).context("cannot read arguments from standard input")?;
+    } else {
+        text = std::fs::read(argument).with_context(|| format!("cannot read the arguments file {name}"))?;
+    }
+    // Not the parser's own message alone: it must be clear whose JSON it is. It quotes no values.
+    serde_json::from_slice(&text).with_context(|| format!("the arguments ({name}) are not a JSON object"))
+}
+
+/// What Ansible says of the task (`_ansible_*`).
+fn internals(given: &mut Map<String, Value>) -> Task {
+    let flag = |name: &str| given.get(name).and_then(Value::as_bool).unwrap_or_default();
+    let verbosity = given.get("_ansible_verbosity").and_then(Value::as_u64).unwrap_or_default();
+    Task {
+        check_mode: flag("_ansible_check_mode"),
+        // A task with no_log has nothing to show.
+        diff: flag("_ansible_diff") && !flag("_ansible_no_log"),
+        verbosity: u8::try_from(verbosity).unwrap_or(u8::MAX),
+    }
+}
+
+fn failure(message: &str) -> Value {
+    json!({"failed": true, "msg": message})
+}
+
+fn panic_message(module: &str, panic: &PanicHookInfo) -> String {
+    let payload = panic.payload();
+    let reason = payload.downcast_ref::<&str>().copied();
+    let reason =
+        reason.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no reason given");
+    let place = panic.location().map_or_else(String::new, |it| format!(" at {}:{}", it.file(), it.line()));
+    format!(
+        "{module} has a mistake in it and stopped{place}: {reason}. Please report this; running it again is safe."
+    )
+}
+
+fn print_result(result: Value) -> ExitCode {
+    // In a panic the lock may be held by this very thread: better to say nothing of the cause than a secret.
+    let result = match SECRETS.try_lock() {
+        Ok(secrets) => secret::scrub(result, &secrets),
+        Err(_) => failure("the module stopped while it read its arguments"),
+    };
+    write(&format!("{result}\n"))
+}
+
+fn write(text: &str) -> ExitCode {
+    let mut output = std::io::stdout().lock();
+    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
 }
