@@ -1,0 +1,103 @@
+//! Builds mappings with Python's notion of equal keys and JSON's notion of their names.
+
+use super::value::{Value, python_float};
+
+/// A key as Python distinguishes them: `1`, `1.0` and `True` are one key.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Key {
+    Null,
+    Bool(bool),
+    Integer(String),
+    Float(f64),
+    Text(String),
+}
+
+/// Keys and values as they come; a repeated key keeps its place and takes the new value.
+#[derive(Debug, Default)]
+pub(super) struct Mapping {
+    entries: Vec<(Key, Value)>,
+    places: std::collections::HashMap<String, usize>,
+}
+
+impl Mapping {
+    /// Adds a pair; tells whether the key was there before.
+    pub fn insert(&mut self, key: Key, value: Value) -> bool {
+        let next = self.entries.len();
+        let place = *self.places.entry(key.identity()).or_insert(next);
+        if place == next {
+            self.entries.push((key, value));
+        } else {
+            self.entries[place].1 = value;
+        }
+        place != next
+    }
+
+    /// The mapping as JSON has it. Of keys that JSON cannot tell apart (`1`, `"1"`) the last wins.
+    pub fn finish(self) -> Value {
+        let mut pairs: Vec<(String, Value)> = Vec::with_capacity(self.entries.len());
+        let mut places = std::collections::HashMap::new();
+        for (key, value) in self.entries {
+            let name = key.json_name();
+            match places.get(&name) {
+                Some(place) => pairs[*place] = (name, value),
+                None => {
+                    places.insert(name.clone(), pairs.len());
+                    pairs.push((name, value));
+                }
+            }
+        }
+        Value::Map(pairs)
+    }
+}
+
+impl Key {
+    /// The same text for keys that Python holds equal.
+    fn identity(&self) -> String {
+        match self {
+            Self::Null => "none".to_owned(),
+            Self::Bool(bool) => format!("number {}", u8::from(*bool)),
+            Self::Integer(digits) => format!("number {digits}"),
+            Self::Float(number) if *number == 0.0 => "number 0".to_owned(),
+            Self::Float(number) if number.fract() == 0.0 => format!("number {number:.0}"),
+            Self::Float(number) => format!("number {number}"),
+            Self::Text(text) => format!("text {text}"),
+        }
+    }
+
+    /// The name that Python's JSON encoder gives the key.
+    pub fn json_name(&self) -> String {
+        match self {
+            Self::Null => "null".to_owned(),
+            Self::Bool(bool) => bool.to_string(),
+            Self::Integer(digits) => digits.clone(),
+            Self::Float(number) => json_float(*number),
+            Self::Text(text) => text.clone(),
+        }
+    }
+}
+
+/// A float as Python's JSON encoder writes it.
+pub(super) fn json_float(number: f64) -> String {
+    match python_float(number).as_str() {
+        "nan" => "NaN".to_owned(),
+        "inf" => "Infinity".to_owned(),
+        "-inf" => "-Infinity".to_owned(),
+        finite => finite.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_keys_are_one_and_the_last_value_wins() {
+        let mut mapping = Mapping::default();
+        assert!(!mapping.insert(Key::Integer("1".to_owned()), Value::Null));
+        assert!(mapping.insert(Key::Bool(true), Value::Bool(true)));
+        assert!(mapping.insert(Key::Float(1.0), Value::Bool(false)));
+        assert!(!mapping.insert(Key::Text("x".to_owned()), Value::Null));
+        let expected = vec![("1".to_owned(), Value::Bool(false)), ("x".to_owned(), Value::Null)];
+        assert_eq!(mapping.finish(), Value::Map(expected));
+    }
+}

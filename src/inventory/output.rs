@@ -1,0 +1,158 @@
+//! Writes the inventory as JSON for Ansible's `script` plugin, as compactly as that plugin allows.
+
+mod json;
+
+use super::hosts::{ALL, Group, GroupId, HostId, Hosts};
+use super::value::Variables;
+use json::Writer;
+use serde_json::{Map, Value as Json};
+use std::collections::HashMap;
+
+/// A group to publish beside those of the file: a service and the hosts that run it.
+#[derive(Clone, Debug)]
+pub struct ServiceGroup {
+    /// The group's name.
+    pub name: String,
+    /// Its hosts, each once.
+    pub hosts: Vec<HostId>,
+    /// The group's variables.
+    pub variables: Map<String, Json>,
+}
+
+/// What `--list` prints: the groups of `hosts`, a group for each service, and `all`'s variables.
+///
+/// A service that runs on exactly the hosts of a group has that group as its child. Being a child makes a
+/// group deeper, and Ansible lets deeper groups win; so this is done to groups right below `all` only where
+/// it happens to every one of them, and their order of precedence stays.
+#[must_use]
+pub fn list(hosts: &Hosts, services: &[ServiceGroup], all: &Map<String, Json>) -> String {
+    let mut writer = Writer::default();
+    writer.open();
+    write_meta(&mut writer, hosts);
+    for (id, group) in hosts.groups.iter().enumerate() {
+        let added = if id == ALL { Some(all) } else { None };
+        write_group(&mut writer, hosts, group, added);
+    }
+    let members = Members::of(hosts, services);
+    for service in services {
+        members.write(&mut writer, hosts, service);
+    }
+    writer.close();
+    writer.finish()
+}
+
+/// What `--host NAME` prints: the variables set on the host. `None` where there is no such host.
+#[must_use]
+pub fn host(hosts: &Hosts, name: &str) -> Option<String> {
+    let host = hosts.host(hosts.host_id(name)?);
+    let mut writer = Writer::default();
+    writer.open();
+    write_variables(&mut writer, &host.variables);
+    writer.close();
+    Some(writer.finish())
+}
+
+fn write_meta(writer: &mut Writer, hosts: &Hosts) {
+    writer.open_key("_meta");
+    writer.open_key("hostvars");
+    for host in hosts.hosts.iter().filter(|host| !host.variables.is_empty()) {
+        writer.open_key(&host.name);
+        write_variables(writer, &host.variables);
+        writer.close();
+    }
+    writer.close();
+    writer.close();
+}
+
+fn write_variables(writer: &mut Writer, variables: &Variables) {
+    for (name, variable) in variables {
+        writer.value(name, &variable.value);
+    }
+}
+
+fn write_group(writer: &mut Writer, hosts: &Hosts, group: &Group, added: Option<&Map<String, Json>>) {
+    writer.open_key(&group.name);
+    // Ansible takes a group with none of the three keys for a host.
+    if !group.hosts.is_empty() || group.children.is_empty() {
+        writer.names("hosts", group.hosts.iter().map(|id| hosts.hosts[*id].name.as_str()));
+    }
+    if !group.children.is_empty() {
+        writer.names("children", hosts.children(group));
+    }
+    let priority = group.published_priority();
+    if !group.variables.is_empty() || priority.is_some() || added.is_some_and(|it| !it.is_empty()) {
+        writer.open_key("vars");
+        write_variables(writer, &group.variables);
+        if let Some(priority) = priority {
+            writer.value("ansible_group_priority", &priority);
+        }
+        for (name, value) in added.into_iter().flatten() {
+            writer.json(name, value);
+        }
+        writer.close();
+    }
+    writer.close();
+}
+
+/// Which groups of the file may stand for the hosts of a service.
+struct Members {
+    /// The first group with exactly these hosts.
+    exact: HashMap<Vec<HostId>, GroupId>,
+    /// The groups right below `all`, and the hosts in none of them.
+    top: Vec<GroupId>,
+    loose: Vec<HostId>,
+    /// Whether all groups right below `all` become children of a service, so that all may.
+    top_is_used: bool,
+}
+
+impl Members {
+    fn of(hosts: &Hosts, services: &[ServiceGroup]) -> Self {
+        let ungrouped = super::hosts::UNGROUPED;
+        let children = &hosts.groups[ALL].children;
+        let top: Vec<GroupId> = children.iter().copied().filter(|id| *id != ungrouped).collect();
+        let mut in_group = vec![false; hosts.len()];
+        let mut exact = HashMap::new();
+        for id in (0..hosts.groups.len()).filter(|id| *id != ALL && *id != ungrouped) {
+            let mut members = hosts.members(id);
+            members.iter().for_each(|host| in_group[*host] = true);
+            members.sort_unstable();
+            if !members.is_empty() {
+                exact.entry(members).or_insert(id);
+            }
+        }
+        let loose = (0..hosts.len()).filter(|id| !in_group[*id]).collect();
+        let top_is_used = services.iter().any(|service| service.hosts.len() == hosts.len());
+        Self { exact, top, loose, top_is_used }
+    }
+
+    fn write(&self, writer: &mut Writer, hosts: &Hosts, service: &ServiceGroup) {
+        let host_name = |id: &HostId| hosts.hosts[*id].name.as_str();
+        let group_name = |id: &GroupId| hosts.groups[*id].name.as_str();
+        writer.open_key(&service.name);
+        if service.hosts.len() == hosts.len() && !self.top.is_empty() {
+            writer.names("children", self.top.iter().map(group_name));
+            if !self.loose.is_empty() {
+                writer.names("hosts", self.loose.iter().map(host_name));
+            }
+        } else if let Some(group) = self.group_for(hosts, service) {
+            writer.names("children", std::iter::once(group_name(&group)));
+        } else {
+            writer.names("hosts", service.hosts.iter().map(host_name));
+        }
+        if !service.variables.is_empty() {
+            writer.open_key("vars");
+            for (name, value) in &service.variables {
+                writer.json(name, value);
+            }
+            writer.close();
+        }
+        writer.close();
+    }
+
+    fn group_for(&self, hosts: &Hosts, service: &ServiceGroup) -> Option<GroupId> {
+        let mut members = service.hosts.clone();
+        members.sort_unstable();
+        let group = *self.exact.get(&members)?;
+        (self.top_is_used || hosts.groups[group].depth > 1).then_some(group)
+    }
+}
