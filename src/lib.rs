@@ -5,4 +5,5 @@
 
 pub mod ansible;
 pub mod diagnostic;
+pub mod inventory;
 pub mod yaml;

@@ -38,8 +38,8 @@ fn is_label(label: &str) -> bool {
 fn is_range(range: &str, bounds: fn(&str, &str) -> bool) -> bool {
     let parts: Vec<&str> = range.split(':').collect();
     match parts.as_slice() {
-        &[begin, end] => bounds(begin, end),
-        &[begin, end, step] => bounds(begin, end) && is_decimal(step),
+        [begin, end] => bounds(begin, end),
+        [begin, end, step] => bounds(begin, end) && is_decimal(step),
         _ => false,
     }
 }
@@ -61,7 +61,8 @@ fn is_hexadecimal(text: &str) -> bool {
 fn is_ipv6(text: &str) -> bool {
     let Some(parts) = split_outside_brackets(text) else { return false };
     let is_part = |part: &&String| is_part(part);
-    let quad = parts.last().is_some_and(|last| last.split('.').count() == 4 && last.split('.').all(self::is_part));
+    let quad =
+        parts.last().is_some_and(|last| last.split('.').count() == 4 && last.split('.').all(self::is_part));
     if quad {
         let before: Vec<String> = parts[..parts.len() - 1].iter().map(|it| it.to_ascii_lowercase()).collect();
         let before: Vec<&str> = before.iter().map(String::as_str).collect();
@@ -116,15 +117,44 @@ mod tests {
     #[test]
     fn addresses_are_told_from_other_text() {
         let addresses = [
-            "web1", "web-1.example.com", "web[01:20:2]", "10.0.0.[1:9]", "é", "::", "::1", "fe80::", "1::2",
-            "1:2:3:4:5:6:7:8", "2001:db8::[a:f]", "::ffff:1.2.3.4", "0:0:0:0:0:ffff:1.2.3.4", "a_b", "_a",
+            "web1",
+            "web-1.example.com",
+            "web[01:20:2]",
+            "10.0.0.[1:9]",
+            "é",
+            "::",
+            "::1",
+            "fe80::",
+            "1::2",
+            "1:2:3:4:5:6:7:8",
+            "2001:db8::[a:f]",
+            "::ffff:1.2.3.4",
+            "0:0:0:0:0:ffff:1.2.3.4",
+            "a_b",
+            "_a",
         ];
         for text in addresses {
             assert!(is_host_address(text), "{text}");
         }
         let others = [
-            "", "-a", "a-", "a_", "a..b", "a b", "a[1:b]", "a[1]", "1:2", ":", ":::", "1::2::3", "12345::",
-            "1:2:3:4:5:6:7:8:9", "::g", "1:2:3:4:5:6:7::8:9", "a[1:2", "::1:1.2.3.4",
+            "",
+            "-a",
+            "a-",
+            "a_",
+            "a..b",
+            "a b",
+            "a[1:b]",
+            "a[1]",
+            "1:2",
+            ":",
+            ":::",
+            "1::2::3",
+            "12345::",
+            "1:2:3:4:5:6:7:8:9",
+            "::g",
+            "1:2:3:4:5:6:7::8:9",
+            "a[1:2",
+            "::1:1.2.3.4",
         ];
         for text in others {
             assert!(!is_host_address(text), "{text}");

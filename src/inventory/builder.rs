@@ -20,8 +20,8 @@ pub(super) type Result<T> = std::result::Result<T, String>;
 
 impl Builder {
     pub fn new(file: &Arc<str>) -> Self {
-        let (hosts, groups, warnings) = (Vec::new(), Vec::new(), Vec::new());
-        let hosts = Hosts { hosts, groups, warnings, host_ids: HashMap::new(), group_ids: HashMap::new() };
+        let (list, groups, warnings) = (Vec::new(), Vec::new(), Vec::new());
+        let hosts = Hosts { list, groups, warnings, host_ids: HashMap::new(), group_ids: HashMap::new() };
         let mut builder = Self { hosts, file: Arc::clone(file), errors: Vec::new() };
         builder.insert_group("all", Location::default());
         builder.insert_group("ungrouped", Location::default());
@@ -66,7 +66,13 @@ impl Builder {
     }
 
     /// A host in a group. A port counts only where the host is named first: Ansible ignores later ones.
-    pub fn add_host(&mut self, name: &str, group: GroupId, port: Option<&str>, location: Location) -> Result<()> {
+    pub fn add_host(
+        &mut self,
+        name: &str,
+        group: GroupId,
+        port: Option<&str>,
+        location: Location,
+    ) -> Result<()> {
         if name.is_empty() {
             return Err("a host's name is empty".to_owned());
         }
@@ -82,19 +88,19 @@ impl Builder {
     }
 
     fn insert_host(&mut self, name: &str, port: Option<&str>, location: Location) -> HostId {
-        let id = self.hosts.hosts.len();
+        let id = self.hosts.list.len();
         let mut variables = Variables::new();
         if let Some(port) = port.filter(|it| *it != "0") {
             let value = Value::Integer(port.to_owned());
             variables.insert("ansible_port".to_owned(), Variable { value, location });
         }
         self.hosts.host_ids.insert(name.to_owned(), id);
-        self.hosts.hosts.push(Host { name: name.to_owned(), variables, location, groups: Vec::new() });
+        self.hosts.list.push(Host { name: name.to_owned(), variables, location, groups: Vec::new() });
         id
     }
 
     fn join(&mut self, group: GroupId, host: HostId) {
-        let groups = &mut self.hosts.hosts[host].groups;
+        let groups = &mut self.hosts.list[host].groups;
         if !groups.contains(&group) {
             groups.push(group);
             self.hosts.groups[group].hosts.push(host);
@@ -105,7 +111,7 @@ impl Builder {
     pub fn set_variable(&mut self, of: &str, name: &str, value: Value, location: Location) -> Result<()> {
         let Some(group) = self.group_id(of) else {
             if let Some(host) = self.hosts.host_id(of) {
-                self.hosts.hosts[host].variables.insert(name.to_owned(), Variable { value, location });
+                self.hosts.list[host].variables.insert(name.to_owned(), Variable { value, location });
             }
             return Ok(());
         };
@@ -125,7 +131,9 @@ impl Builder {
         }
         if child == UNGROUPED && parent != ALL {
             let parent = name(parent);
-            return Err(format!("`ungrouped` cannot be a child of {parent}: its hosts would be in a group then"));
+            return Err(format!(
+                "`ungrouped` cannot be a child of {parent}: its hosts would be in a group then"
+            ));
         }
         if parent == child || self.reaches(child, parent) {
             let (parent, child) = (name(parent), name(child));
@@ -167,9 +175,10 @@ impl Builder {
         self.settle_ungrouped();
         self.hosts.measure_depths();
         for id in 0..self.hosts.len() {
-            let (name, location) = (&self.hosts.hosts[id].name, self.hosts.hosts[id].location);
+            let (name, location) = (&self.hosts.list[id].name, self.hosts.list[id].location);
             if self.hosts.group_ids.contains_key(name) {
-                let message = format!("{name} is a host and a group: variables of the host may go to the group");
+                let message =
+                    format!("{name} is a host and a group: variables of the host may go to the group");
                 self.warn(location, message);
             }
         }
@@ -181,14 +190,14 @@ impl Builder {
 
     fn settle_ungrouped(&mut self) {
         for id in 0..self.hosts.len() {
-            let groups = &mut self.hosts.hosts[id].groups;
+            let groups = &mut self.hosts.list[id].groups;
             if groups.iter().any(|group| *group != ALL && *group != UNGROUPED) {
                 groups.retain(|group| *group != UNGROUPED);
             } else {
                 self.join(UNGROUPED, id);
             }
         }
-        let hosts = &self.hosts.hosts;
+        let hosts = &self.hosts.list;
         self.hosts.groups[UNGROUPED].hosts.retain(|id| hosts[*id].groups.contains(&UNGROUPED));
     }
 }

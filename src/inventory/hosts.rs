@@ -15,7 +15,7 @@ pub(super) const UNGROUPED: GroupId = 1;
 /// What an inventory file says, after Ansible's own rules were applied to it.
 #[derive(Clone, Debug)]
 pub struct Hosts {
-    pub(super) hosts: Vec<Host>,
+    pub(super) list: Vec<Host>,
     pub(super) groups: Vec<Group>,
     pub(super) host_ids: HashMap<String, HostId>,
     pub(super) group_ids: HashMap<String, GroupId>,
@@ -67,24 +67,24 @@ impl Hosts {
     /// How many hosts there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.hosts.len()
+        self.list.len()
     }
 
     /// Whether there is no host.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.hosts.is_empty()
+        self.list.is_empty()
     }
 
     /// The hosts' names in inventory order; a [`HostId`] counts along it.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.hosts.iter().map(|host| host.name.as_str())
+        self.list.iter().map(|host| host.name.as_str())
     }
 
     /// A host by its place. Panics on an id of another inventory.
     #[must_use]
     pub fn host(&self, id: HostId) -> &Host {
-        &self.hosts[id]
+        &self.list[id]
     }
 
     /// The place of a host.
@@ -117,12 +117,13 @@ impl Hosts {
 
     pub(super) fn members(&self, group: GroupId) -> Vec<HostId> {
         let mut seen_groups = vec![false; self.groups.len()];
-        let mut seen_hosts = vec![false; self.hosts.len()];
+        let mut seen_hosts = vec![false; self.list.len()];
         let mut members = Vec::new();
         let mut queue = std::collections::VecDeque::from([group]);
         seen_groups[group] = true;
         while let Some(next) = queue.pop_front() {
-            let fresh = self.groups[next].hosts.iter().filter(|id| !std::mem::replace(&mut seen_hosts[**id], true));
+            let fresh =
+                self.groups[next].hosts.iter().filter(|id| !std::mem::replace(&mut seen_hosts[**id], true));
             members.extend(fresh);
             let below = self.groups[next].children.iter().copied();
             queue.extend(below.filter(|id| !std::mem::replace(&mut seen_groups[*id], true)));
@@ -134,7 +135,7 @@ impl Hosts {
     /// (deeper before shallower, then `ansible_group_priority`, then the later name).
     #[must_use]
     pub fn variable(&self, host: HostId, name: &str) -> Option<&Variable> {
-        let host = &self.hosts[host];
+        let host = &self.list[host];
         if let Some(own) = host.variables.get(name) {
             return Some(own);
         }
@@ -163,7 +164,7 @@ impl Hosts {
     /// Every variable that the file sets, group by group, then host by host.
     pub fn set_variables(&self) -> impl Iterator<Item = (Owner<'_>, &str, &Variable)> {
         let of_groups = self.groups.iter().map(|it| (Owner::Group(&it.name), &it.variables));
-        let of_hosts = self.hosts.iter().map(|it| (Owner::Host(&it.name), &it.variables));
+        let of_hosts = self.list.iter().map(|it| (Owner::Host(&it.name), &it.variables));
         of_groups
             .chain(of_hosts)
             .flat_map(|(owner, set)| set.iter().map(move |(name, variable)| (owner, name.as_str(), variable)))

@@ -139,16 +139,17 @@ impl Reader {
     }
 
     fn child_line(&mut self, line: &str, parent: GroupId, at: Location) -> Result<()> {
-        let Some(name) = group_name(line) else { return Err(format!("expected the name of a group, found {line:?}")) };
+        let Some(name) = group_name(line) else {
+            return Err(format!("expected the name of a group, found {line:?}"));
+        };
         if let Some(child) = self.builder.group_id(name) {
             return self.builder.add_child(parent, child);
         }
-        match self.awaited.iter_mut().find(|it| it.name == name) {
-            Some(awaited) => awaited.parents.push(parent),
-            None => {
-                let (name, parents) = (name.to_owned(), vec![parent]);
-                self.awaited.push(Awaited { name, location: at, parents });
-            }
+        if let Some(awaited) = self.awaited.iter_mut().find(|it| it.name == name) {
+            awaited.parents.push(parent);
+        } else {
+            let (name, parents) = (name.to_owned(), vec![parent]);
+            self.awaited.push(Awaited { name, location: at, parents });
         }
         Ok(())
     }
@@ -158,7 +159,8 @@ impl Reader {
             return Err((0, format!("expected name=value, found {line:?}")));
         };
         let value_at = name.chars().count() + 1;
-        let value = literal::evaluate(text.trim_matches(python_space)).map_err(|message| (value_at, message))?;
+        let value =
+            literal::evaluate(text.trim_matches(python_space)).map_err(|message| (value_at, message))?;
         let owner = self.builder.hosts.groups[group].name.clone();
         self.builder
             .set_variable(&owner, name.trim_matches(python_space), value, at)

@@ -38,12 +38,11 @@ impl Mapping {
         let mut places = std::collections::HashMap::new();
         for (key, value) in self.entries {
             let name = key.json_name();
-            match places.get(&name) {
-                Some(place) => pairs[*place] = (name, value),
-                None => {
-                    places.insert(name.clone(), pairs.len());
-                    pairs.push((name, value));
-                }
+            if let Some(place) = places.get(&name) {
+                pairs[*place] = (name, value);
+            } else {
+                places.insert(name.clone(), pairs.len());
+                pairs.push((name, value));
             }
         }
         Value::Map(pairs)

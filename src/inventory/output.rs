@@ -55,7 +55,7 @@ pub fn host(hosts: &Hosts, name: &str) -> Option<String> {
 fn write_meta(writer: &mut Writer, hosts: &Hosts) {
     writer.open_key("_meta");
     writer.open_key("hostvars");
-    for host in hosts.hosts.iter().filter(|host| !host.variables.is_empty()) {
+    for host in hosts.list.iter().filter(|host| !host.variables.is_empty()) {
         writer.open_key(&host.name);
         write_variables(writer, &host.variables);
         writer.close();
@@ -74,7 +74,7 @@ fn write_group(writer: &mut Writer, hosts: &Hosts, group: &Group, added: Option<
     writer.open_key(&group.name);
     // Ansible takes a group with none of the three keys for a host.
     if !group.hosts.is_empty() || group.children.is_empty() {
-        writer.names("hosts", group.hosts.iter().map(|id| hosts.hosts[*id].name.as_str()));
+        writer.names("hosts", group.hosts.iter().map(|id| hosts.list[*id].name.as_str()));
     }
     if !group.children.is_empty() {
         writer.names("children", hosts.children(group));
@@ -114,7 +114,9 @@ impl Members {
         let mut exact = HashMap::new();
         for id in (0..hosts.groups.len()).filter(|id| *id != ALL && *id != ungrouped) {
             let mut members = hosts.members(id);
-            members.iter().for_each(|host| in_group[*host] = true);
+            for host in &members {
+                in_group[*host] = true;
+            }
             members.sort_unstable();
             if !members.is_empty() {
                 exact.entry(members).or_insert(id);
@@ -126,7 +128,7 @@ impl Members {
     }
 
     fn write(&self, writer: &mut Writer, hosts: &Hosts, service: &ServiceGroup) {
-        let host_name = |id: &HostId| hosts.hosts[*id].name.as_str();
+        let host_name = |id: &HostId| hosts.list[*id].name.as_str();
         let group_name = |id: &GroupId| hosts.groups[*id].name.as_str();
         writer.open_key(&service.name);
         if service.hosts.len() == hosts.len() && !self.top.is_empty() {

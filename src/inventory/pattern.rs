@@ -31,16 +31,18 @@ pub(super) fn expand(pattern: &str) -> Result<Pattern> {
 /// Cuts a port off where the rest is an address: `[::1]:22`, `web1:22`; not `::1`, not `we!rd:22`.
 fn split_port(pattern: &str) -> (&str, Option<String>) {
     let (mut host, mut port) = (pattern, None);
-    if let Some((inner, digits)) = pattern.strip_prefix('[').and_then(|rest| rest.rsplit_once("]:")) {
-        if !inner.is_empty() && is_port(digits) {
-            (host, port) = (inner, Some(digits));
-        }
+    if let Some((inner, digits)) = pattern.strip_prefix('[').and_then(|rest| rest.rsplit_once("]:"))
+        && !inner.is_empty()
+        && is_port(digits)
+    {
+        (host, port) = (inner, Some(digits));
     }
     // Ansible looks for a second port inside the brackets, too.
-    if let Some((before, digits)) = host.rsplit_once(':') {
-        if is_port(digits) && is_free_of_colons(before) {
-            (host, port) = (before, Some(digits));
-        }
+    if let Some((before, digits)) = host.rsplit_once(':')
+        && is_port(digits)
+        && is_free_of_colons(before)
+    {
+        (host, port) = (before, Some(digits));
     }
     match port {
         Some(digits) if is_host_address(host) => {
@@ -95,9 +97,9 @@ fn expand_ranges(pattern: &str, depth: usize, names: &mut Vec<String>) -> Result
 /// The items of `begin:end` or `begin:end:step`.
 fn range_items(range: &str) -> Result<Vec<String>> {
     let bounds: Vec<&str> = range.split(':').collect();
-    let (begin, end, step) = match bounds.as_slice() {
-        &[begin, end] => (begin, end, "1"),
-        &[begin, end, step] => (begin, end, step),
+    let (begin, end, step) = match *bounds.as_slice() {
+        [begin, end] => (begin, end, "1"),
+        [begin, end, step] => (begin, end, step),
         _ => return Err(format!("range [{range}] is not [begin:end] or [begin:end:step]")),
     };
     let begin = if begin.is_empty() { "0" } else { begin };
@@ -136,9 +138,9 @@ fn letters(range: &str, first: usize, last: usize, step: i128) -> Result<Vec<Str
 
 fn numbers(range: &str, begin: i128, end: i128, step: i128, width: usize) -> Result<Vec<String>> {
     let mut items = Vec::new();
-    let Some(stop) = end.checked_add(1) else { return Err(format!("range [{range}] is too large")) };
+    let Some(limit) = end.checked_add(1) else { return Err(format!("range [{range}] is too large")) };
     let mut next = begin;
-    while if step > 0 { next < stop } else { next > stop } {
+    while if step > 0 { next < limit } else { next > limit } {
         if items.len() == MOST_HOSTS {
             return Err(format!("range [{range}] stands for more than {MOST_HOSTS} hosts"));
         }
@@ -171,7 +173,9 @@ mod tests {
 
     #[test]
     fn a_range_that_ansible_refuses_is_refused() {
-        for pattern in ["[1]", "[1:2:3:4]", "[1:]", "[01:100]", "[1:2:0]", "[a:5]", "[c:a]", "w[1:2", "a|[1:2]"] {
+        for pattern in
+            ["[1]", "[1:2:3:4]", "[1:]", "[01:100]", "[1:2:0]", "[a:5]", "[c:a]", "w[1:2", "a|[1:2]"]
+        {
             assert!(expand(pattern).is_err(), "{pattern}");
         }
         assert!(expand("[1:9999999999999999999]").is_err());

@@ -74,10 +74,10 @@ pub fn python_float(number: f64) -> String {
 
 /// Refuses a mapping that Ansible would take for an encrypted or unsafe string when it reads our JSON.
 pub(super) fn reject_reserved(value: Value) -> Result<Value, String> {
-    if let Value::Map(pairs) = &value {
-        if let Some((name, _)) = pairs.iter().find(|(name, _)| RESERVED.contains(&name.as_str())) {
-            return Err(format!("the key {name} is reserved; use the YAML tags !vault and !unsafe"));
-        }
+    if let Value::Map(pairs) = &value
+        && let Some((name, _)) = pairs.iter().find(|(name, _)| RESERVED.contains(&name.as_str()))
+    {
+        return Err(format!("the key {name} is reserved; use the YAML tags !vault and !unsafe"));
     }
     Ok(value)
 }

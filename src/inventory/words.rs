@@ -35,7 +35,11 @@ pub(super) fn split(line: &str) -> Result<Vec<Word>> {
 }
 
 /// The rest of a quoted part. Within double quotes a backslash quotes a double quote and a backslash only.
-fn quoted(characters: &mut impl Iterator<Item = (usize, char)>, quote: char, text: &mut String) -> Result<()> {
+fn quoted(
+    characters: &mut impl Iterator<Item = (usize, char)>,
+    quote: char,
+    text: &mut String,
+) -> Result<()> {
     while let Some((_, character)) = characters.next() {
         match character {
             _ if character == quote => return Ok(()),

@@ -14,7 +14,10 @@ pub(super) enum Literal {
     Ellipsis,
     Text(String),
     Bytes(Vec<u8>),
-    Sequence { items: Vec<Literal>, hashable: bool },
+    Sequence {
+        items: Vec<Literal>,
+        hashable: bool,
+    },
     Set(Vec<Literal>),
     Mapping(Vec<(Literal, Literal)>),
     /// Well-formed, but not to be evaluated.
@@ -129,7 +132,8 @@ impl Parser<'_> {
     fn atom(&mut self) -> Option<(Literal, Form)> {
         self.skip_blanks();
         let first = self.rest.chars().next()?;
-        if first.is_ascii_digit() || (first == '.' && self.rest[1..].starts_with(|it: char| it.is_ascii_digit()))
+        if first.is_ascii_digit()
+            || (first == '.' && self.rest[1..].starts_with(|it: char| it.is_ascii_digit()))
         {
             let (number, rest) = tokens::number(self.rest)?;
             self.rest = rest;
@@ -152,10 +156,7 @@ impl Parser<'_> {
         }
     }
 
-    fn nested(
-        &mut self,
-        read: impl FnOnce(&mut Self) -> Option<(Literal, Form)>,
-    ) -> Option<(Literal, Form)> {
+    fn nested(&mut self, read: impl FnOnce(&mut Self) -> Option<(Literal, Form)>) -> Option<(Literal, Form)> {
         if self.depth == MOST_NESTED {
             return None;
         }
@@ -252,8 +253,8 @@ impl Parser<'_> {
         let mut joined: Option<Literal> = None;
         loop {
             self.skip_blanks();
-            let Some(read) = tokens::string(self.rest) else { return joined };
-            let (part, rest) = read?;
+            let Some(opening) = tokens::opening(self.rest) else { return joined };
+            let (part, rest) = tokens::string(self.rest, &opening)?;
             self.rest = rest;
             joined = Some(match (joined, part) {
                 (None, part) => part,

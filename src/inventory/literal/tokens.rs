@@ -82,12 +82,18 @@ fn decimal(text: &str) -> Option<(Number, &str)> {
     }
     let significant = without_leading_zeros(&plain);
     let padded = plain.starts_with('0') && significant != "0";
-    (!padded && plain.len() <= MOST_DIGITS)
-        .then(|| (Number::Integer(significant.to_owned()), &text[end..]))
+    (!padded && plain.len() <= MOST_DIGITS).then(|| (Number::Integer(significant.to_owned()), &text[end..]))
 }
 
-/// The string that the text starts with: `None` where it starts with none, `Some(None)` where it is malformed.
-pub(super) fn string(text: &str) -> Option<Option<(Literal, &str)>> {
+/// How a string begins.
+pub(super) struct Opening {
+    quote_at: usize,
+    raw: bool,
+    bytes: bool,
+}
+
+/// Whether the text starts with a string, and what its prefix says.
+pub(super) fn opening(text: &str) -> Option<Opening> {
     let quote_at = text.find(['"', '\''])?;
     let prefix = text[..quote_at].to_ascii_lowercase();
     let (raw, bytes) = match prefix.as_str() {
@@ -97,10 +103,13 @@ pub(super) fn string(text: &str) -> Option<Option<(Literal, &str)>> {
         "br" | "rb" => (true, true),
         _ => return None,
     };
-    Some(string_body(&text[quote_at..], raw, bytes))
+    Some(Opening { quote_at, raw, bytes })
 }
 
-fn string_body(text: &str, raw: bool, bytes: bool) -> Option<(Literal, &str)> {
+/// The string that the text starts with, and the rest; `None` where it is malformed.
+pub(super) fn string<'a>(text: &'a str, opening: &Opening) -> Option<(Literal, &'a str)> {
+    let &Opening { quote_at, raw, bytes } = opening;
+    let text = &text[quote_at..];
     let single = &text[..1];
     let triple = single.repeat(3);
     let quote = if text.starts_with(&triple) { triple.as_str() } else { single };
