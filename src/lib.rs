@@ -6,4 +6,5 @@
 pub mod ansible;
 pub mod diagnostic;
 pub mod inventory;
+pub mod node;
 pub mod yaml;

@@ -4,6 +4,7 @@ pub mod accounts;
 mod arguments;
 pub mod convert;
 pub mod fault;
+pub mod files;
 mod help;
 pub mod literal;
 mod module;

@@ -21,12 +21,14 @@ static SECRETS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 /// Runs module `M`: `main` of each module's binary is this one call.
 #[must_use]
 pub fn run<M: Module>() -> ExitCode {
-    announce();
+    let argument = std::env::args_os().nth(1);
+    if argument.as_deref() == Some(OsStr::new("-")) {
+        announce();
+    }
     std::panic::set_hook(Box::new(|panic| {
         print_result(failure(&panic_message(M::NAME, panic)));
         std::process::exit(1);
     }));
-    let argument = std::env::args_os().nth(1);
     if let Some(text) = argument.as_deref().and_then(OsStr::to_str).and_then(help::answer::<M>) {
         return write(&text);
     }
@@ -46,8 +48,8 @@ fn announce() {
         && !nonce.is_empty()
         && nonce.bytes().all(|it| it.is_ascii_hexdigit())
     {
-        // Whoever does not listen for it does not need it.
-        let _ = writeln!(std::io::stderr(), "minicluster-started {nonce}");
+        // One write, so that nothing comes between. Whoever does not listen for it does not need it.
+        let _ = std::io::stderr().write_all(format!("minicluster-started {nonce}\n").as_bytes());
     }
 }
 

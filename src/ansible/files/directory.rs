@@ -1,0 +1,100 @@
+//! One directory: what it shall be, and the making of it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use rustix::{
+    fs::{Mode, OFlags, mkdirat, open, openat},
+    io::Errno,
+};
+
+use super::{
+    Attributes,
+    attributes::Found,
+    replace::{open_directory, split, sync_directory},
+};
+use crate::ansible::Diff;
+
+/// A directory as it shall be. Missing parents are made with mode 0755.
+pub struct Directory {
+    /// Where.
+    pub path: PathBuf,
+    /// Its mode, owner and group.
+    pub attributes: Attributes,
+}
+
+/// What is there, and what shall be.
+pub struct DirectoryPlan {
+    directory: Directory,
+    found: Option<Found>,
+    changes: bool,
+}
+
+const FLAGS: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+impl Directory {
+    /// Looks at what is there. Writes nothing.
+    ///
+    /// # Errors
+    /// Something else is there.
+    pub fn plan(self) -> Result<DirectoryPlan> {
+        let found = match open(&self.path, FLAGS, Mode::empty()) {
+            Ok(directory) => Some(Found::of(directory)?),
+            Err(Errno::NOENT) => None,
+            Err(Errno::NOTDIR | Errno::LOOP) => {
+                bail!("{} is not a directory; remove it or choose another path", self.path.display())
+            }
+            Err(error) => return Err(error).with_context(|| format!("cannot read {}", self.path.display())),
+        };
+        let changes = match found {
+            Some(found) => !self.attributes.hold(found)?,
+            None => true,
+        };
+        Ok(DirectoryPlan { directory: self, found, changes })
+    }
+}
+
+impl DirectoryPlan {
+    /// Whether anything is to be done.
+    #[must_use]
+    pub const fn changes(&self) -> bool {
+        self.changes
+    }
+
+    /// What changes, for `--diff`.
+    #[must_use]
+    pub fn diff(&self) -> Option<Diff> {
+        let wanted = &self.directory.attributes;
+        let path = self.directory.path.display().to_string();
+        let before = self.found.map_or_else(String::new, |it| format!("{}\n", it.describe(wanted)));
+        let after = format!("{}\n", wanted.describe());
+        self.changes.then(|| Diff { before, after, before_header: path.clone(), after_header: path })
+    }
+
+    /// Does it.
+    ///
+    /// # Errors
+    /// It cannot be made, or not be given its attributes.
+    pub fn apply(self) -> Result<()> {
+        let Directory { path, attributes } = &self.directory;
+        if !self.changes {
+            return Ok(());
+        }
+        make(path, attributes).with_context(|| format!("cannot make the directory {}", path.display()))
+    }
+}
+
+fn make(path: &Path, attributes: &Attributes) -> Result<()> {
+    let (parent, name) = split(path)?;
+    if !parent.exists() {
+        make(parent, &Attributes::mode(0o755))?;
+    }
+    let parent_directory = open_directory(parent)?;
+    // Closed to others until it has its owner.
+    match mkdirat(&parent_directory, name, Mode::RWXU) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(error) => return Err(error.into()),
+    }
+    attributes.give(openat(&parent_directory, name, FLAGS, Mode::empty())?, None)?;
+    sync_directory(parent)
+}

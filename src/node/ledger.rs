@@ -1,0 +1,198 @@
+//! The ledger of a host: what this project put there, per service, and the restarts it still owes.
+//!
+//! A module records before it writes, so that nothing is ever on a host that the ledger does not know.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use rustix::{
+    fd::OwnedFd,
+    fs::{FlockOperation, Mode, OFlags, flock, open},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::ansible::files::{Attributes, Directory, File};
+
+const VERSION: u32 = 1;
+const FILE: &str = "ledger.json";
+/// How long another module may hold the ledger.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What is recorded.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Records {
+    version: u32,
+    /// What each service has on this host.
+    #[serde(default)]
+    pub services: BTreeMap<String, Holdings>,
+    /// Units that must be restarted, and why: written before the change that makes it necessary.
+    #[serde(default)]
+    pub restarts: BTreeMap<String, String>,
+    /// Digest of the files each unit was last started with.
+    #[serde(default)]
+    pub started: BTreeMap<String, String>,
+}
+
+impl Default for Records {
+    fn default() -> Self {
+        Self {
+            version: VERSION,
+            services: BTreeMap::new(),
+            restarts: BTreeMap::new(),
+            started: BTreeMap::new(),
+        }
+    }
+}
+
+/// What a service has on a host.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Holdings {
+    /// systemd units that run it.
+    pub units: BTreeSet<String>,
+    /// Directories of its credentials.
+    pub credentials: BTreeSet<PathBuf>,
+    /// Files made for it.
+    pub files: BTreeSet<PathBuf>,
+}
+
+impl Records {
+    /// Reads the ledger in `directory` without locking it: for planning. No ledger is an empty one.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn read(directory: &Path) -> Result<Self> {
+        let path = directory.join(FILE);
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+        };
+        let remedy = "restore it from a backup; or move it away, and the next runs record what is on this host \
+                      again, except services that have been removed from services.yml in the meantime";
+        let records: serde_json::Value = serde_json::from_slice(&text)
+            .with_context(|| format!("{} is damaged: {remedy}", path.display()))?;
+        let version = records["version"].as_u64();
+        if version != Some(VERSION.into()) {
+            bail!(
+                "{} has version {}, this program reads {VERSION}: use the newer one",
+                path.display(),
+                records["version"]
+            );
+        }
+        serde_json::from_value(records).with_context(|| format!("{} is damaged: {remedy}", path.display()))
+    }
+
+    /// What `service` has here, to be added to.
+    pub fn service(&mut self, service: &str) -> &mut Holdings {
+        self.services.entry(service.to_owned()).or_default()
+    }
+
+    /// Records that `unit` must be restarted. The first reason stays.
+    pub fn owe_restart(&mut self, unit: &str, reason: &str) {
+        self.restarts.entry(unit.to_owned()).or_insert_with(|| reason.to_owned());
+    }
+}
+
+/// The ledger, held by this process alone until it is dropped.
+pub struct Ledger {
+    directory: PathBuf,
+    saved: Records,
+    /// What [`save`](Self::save) will write.
+    pub records: Records,
+    _lock: OwnedFd,
+}
+
+impl Ledger {
+    /// Locks and reads the ledger in `directory`, which is made where it is missing.
+    ///
+    /// # Errors
+    /// It cannot be locked or read.
+    pub fn open(directory: &Path) -> Result<Self> {
+        if !directory.exists() {
+            Directory { path: directory.into(), attributes: Attributes::mode(0o755) }.plan()?.apply()?;
+        }
+        let lock = lock(&directory.join("ledger.lock"))?;
+        let records = Records::read(directory)?;
+        Ok(Self { directory: directory.into(), saved: records.clone(), records, _lock: lock })
+    }
+
+    /// Writes what has changed, in one step; it is on the disk when this returns.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn save(&mut self) -> Result<()> {
+        if self.saved == self.records {
+            return Ok(());
+        }
+        self.records.services.retain(|_, holdings| *holdings != Holdings::default());
+        let mut text = serde_json::to_vec_pretty(&self.records)?;
+        text.push(b'\n');
+        File::public(self.directory.join(FILE), text, Attributes::mode(0o600)).plan()?.apply()?;
+        self.saved = self.records.clone();
+        Ok(())
+    }
+}
+
+fn lock(path: &Path) -> Result<OwnedFd> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = open(path, flags, Mode::RUSR | Mode::WUSR)
+        .with_context(|| format!("cannot open {}", path.display()))?;
+    let start = Instant::now();
+    while flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        if start.elapsed() > PATIENCE {
+            bail!(
+                "{} is still locked after {} s: another run works on this host",
+                path.display(),
+                PATIENCE.as_secs()
+            );
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(file)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_saved_is_read_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let directory = directory.path().join("new");
+        assert_eq!(Records::read(&directory).unwrap(), Records::default());
+        let mut ledger = Ledger::open(&directory).unwrap();
+        ledger.records.service("web").units.insert("web.service".into());
+        ledger.records.service("empty");
+        ledger.records.owe_restart("web.service", "first");
+        ledger.records.owe_restart("web.service", "second");
+        ledger.save().unwrap();
+        drop(ledger);
+        let read = Ledger::open(&directory).unwrap();
+        assert_eq!(read.records.restarts["web.service"], "first");
+        assert_eq!(read.records.services.keys().collect::<Vec<_>>(), ["web"]);
+    }
+
+    #[test]
+    fn a_damaged_ledger_is_refused_with_a_remedy() {
+        let directory = tempfile::tempdir().unwrap();
+        for (text, expected) in [
+            ("{\"version\": 1, \"serv", "is damaged: restore it"),
+            ("", "is damaged: restore it"),
+            ("{\"version\": 2}", "use the newer one"),
+            ("{\"version\": 1, \"sevices\": {}}", "is damaged: restore it"),
+        ] {
+            fs::write(directory.path().join(FILE), text).unwrap();
+            let error = Records::read(directory.path()).unwrap_err().to_string();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+}
