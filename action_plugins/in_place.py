@@ -1,0 +1,221 @@
+# Copyright: the minicluster authors
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Runs a module where it already lies on the host, in one round trip; behind every module's name as a symlink.
+
+Ansible never pipelines binary modules: for each task it makes a directory, copies the program, copies
+the arguments, runs, removes. This plugin lets Ansible treat such a module as one that it does
+pipeline: the text sent on standard input is its arguments, the interpreter is a line of shell that
+finds the program on the host, verifies it and runs it. All that comes before and after (environment,
+check mode, no_log, cleaning of results, errors) is Ansible's own code.
+
+Safe: the copy lies where only the user who runs it, or root, can write, all directories above included,
+and its owner, mode and SHA-256 are verified by the same command that runs it. Exact: a module
+is run again only after the host has said, with this run's nonce, that it did not start. Whatever
+stands in the way, the module runs as it would without this file: it is an accelerator.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import secrets
+import string
+from pathlib import Path
+
+from ansible.errors import AnsibleActionFail
+from ansible.module_utils.common.json import Direction, get_module_encoder
+from ansible.plugins.action.normal import ActionModule as NormalAction
+from ansible.utils.display import Display
+
+try:
+    from ansible.executor.module_common import _BuiltModule
+except ImportError:  # an Ansible of another shape: everything goes the standard way
+    _BuiltModule = None
+
+display = Display()
+LOCAL = os.uname().machine
+
+# Stands where the interpreter would be in the command that Ansible builds; `_low_level_execute_command` replaces it.
+INTERPRETER = "minicluster-in-place"
+
+
+class Shell(string.Template):
+    """A piece of POSIX sh that needs only coreutils, with `@name` to fill in (`@@` is an at sign).
+
+    No piece holds a single quote: each of the two or three shells on the way would quote it again.
+    """
+
+    delimiter = "@"
+
+
+# Sets $d, the directory of this user's copies, and $f, the copy; answers `unusable` or `unsafe` where that cannot be.
+# The home directory is the one the system knows: $HOME may be another user's after sudo. A directory counts when it
+# and all above belong to root or this user and no other can write there; symlinks are resolved first, so that what
+# was verified is what is used. $e is set when the copy is there with the owner and the mode that the push gave it.
+PLACE = Shell("""PATH=/usr/bin:/bin; umask 022; u=$(id -u)
+if [ "$u" = 0 ]; then d=/var/lib; else n=$(id -un)
+case $n in ""|*[!A-Za-z0-9._-]*) echo "unusable: the user name"; exit 1;; esac
+eval "d=~$n"; d=$d/.cache; fi
+d=$d/minicluster/modules
+case $d in /*) [ -d "$d" ] || mkdir -p -m 700 "$d" 2>/dev/null;; esac
+d=$(cd -P "$d" 2>/dev/null && pwd -P) || { echo "unusable: no directory for copies can be made"; exit 1; }
+@digest
+f=$d/@module-$h; set --; p=$d; while [ "$p" ]; do set -- "$@@" "$p"; p=${p%/*}; done; e=
+for x in $(stat -c %u:%A / "$@@" "$f" 2>/dev/null); do case $x in
+0:d????-??-?|$u:d????-??-?) ;; $u:-r-x------) e=1;; *:d*) echo "unsafe $d"; exit 1;; esac; done""")
+
+# Runs the copy with the arguments on standard input. When it did not end well, says so after all that the
+# program wrote, and takes the rest of the input, so that the sender is not cut off.
+RUN = Shell("""(if f=$(@place
+if [ $e ] && x=$(sha256sum <"$f") && [ "${x%% *}" = $h ]; then echo "$f"; else echo absent $(uname -m); exit 1; fi
+); then @environment MINICLUSTER_NONCE=@nonce "$f" -; s=$?
+[ $s = 0 ] || { echo minicluster-ended @nonce $s >&2; PATH=/usr/bin:/bin; cat >/dev/null; }; exit $s
+else echo minicluster-refused @nonce "$f"; PATH=/usr/bin:/bin; cat >/dev/null; fi)""")
+
+# Writes the program from standard input under a name of its own, verifies it, renames it; then removes
+# what nobody has read for a week.
+PUSH = Shell("""(PATH=/usr/bin:/bin; f=$(@place
+echo "$f"); case $f in /*) ;; *) echo "$f"; cat >/dev/null; exit 0;; esac
+umask 077; set -C; t=$f.@nonce
+if cat >"$t" && x=$(sha256sum <"$t") && [ "${x%% *}" = @sha256 ] && chmod 500 "$t" && mv -f "$t" "$f"
+then echo minicluster-pushed @nonce; else rm -f "$t"; cat >/dev/null; fi
+n=$(date +%s); stat -c "%X %n" "${f%/*}"/* | while read -r a o; do [ $((n-a)) -lt 604800 ] || rm -f "$o"; done)""")
+
+
+class StandardWay(Exception):
+    """The module certainly did not start and cannot be run in place; says why."""
+
+
+class Program:
+    """A module's builds, one for each architecture, and the commands that run and push them."""
+
+    def __init__(self, path: str):
+        file = Path(path)
+        self.name = file.name
+        self.builds = {LOCAL: file.read_bytes()}
+        for build in file.parent.parent.glob(f"library_arch/*/{file.name}"):
+            self.builds.setdefault(build.parent.name, build.read_bytes())
+        self.digests = {arch: hashlib.sha256(build).hexdigest() for arch, build in self.builds.items()}
+
+    def is_binary(self) -> bool:
+        """Whether these are programs, and their name one that a shell takes as it is."""
+        return all(b.startswith(b"\x7fELF") for b in self.builds.values()) and re.fullmatch(r"\w+", self.name, re.ASCII)
+
+    def run_command(self, nonce: str, environment: str) -> str:
+        """The command that runs the copy, or refuses and says why."""
+        if len(self.digests) == 1:
+            digest = "h=" + "".join(self.digests.values())
+        else:
+            cases = " ".join(f"{arch}) h={digest};;" for arch, digest in self.digests.items())
+            digest = f"case $(uname -m) in {cases} *) h=none;; esac"
+        place = PLACE.substitute(module=self.name, digest=digest)
+        return RUN.substitute(place=place, nonce=nonce, environment=environment)
+
+    def push_command(self, nonce: str, architecture: str) -> str:
+        """The command that takes the build for `architecture` on standard input."""
+        sha256 = self.digests[architecture]
+        place = PLACE.substitute(module=self.name, digest=f"h={sha256}")
+        return PUSH.substitute(place=place, nonce=nonce, sha256=sha256)
+
+
+class ActionModule(NormalAction):
+    """Ansible's action for a module without one, except for how the program gets to the host."""
+
+    _program: Program | None = None
+    _reason_against: str | None = None
+
+    def _execute_module(self, *args, **kwargs):
+        try:
+            return super()._execute_module(*args, **kwargs)
+        except StandardWay as reason:
+            display.vv(f"{self._task.action} runs the standard way: {reason}", host=self._play_context.remote_addr)
+            self._reason_against = str(reason)
+            return super()._execute_module(*args, **kwargs)
+
+    def _configure_module(self, module_name, module_args, task_vars):
+        asynchronous = self._task.async_val and not self._connection.has_native_async
+        shell = self._connection._shell
+        if (
+            _BuiltModule is None
+            or self._reason_against
+            or module_name != self._task.action
+            or getattr(shell, "SHELL_FAMILY", None) != "sh"
+            or getattr(self._connection, "_remote_is_local", False)
+            or not self._is_pipelining_enabled("new", asynchronous)
+        ):
+            return super()._configure_module(module_name, module_args, task_vars)
+        found = self._shared_loader_obj.module_loader.find_plugin_with_context(
+            module_name, "", collection_list=self._task.collections
+        )
+        program = Program(found.plugin_resolved_path) if found.resolved else None
+        if program is None or not program.is_binary():
+            return super()._configure_module(module_name, module_args, task_vars)
+        self._program = program
+        encoder = get_module_encoder("legacy", Direction.CONTROLLER_TO_MODULE)
+        arguments = json.dumps(module_args, cls=encoder).encode(errors="surrogateescape")
+        built = _BuiltModule(
+            module_style="new", shebang=INTERPRETER, b_module_data=arguments, serialization_profile="legacy"
+        )
+        return built, found.plugin_resolved_path
+
+    def _low_level_execute_command(self, cmd, *args, **kwargs):
+        if self._program is None or not cmd.endswith(INTERPRETER):
+            return super()._low_level_execute_command(cmd, *args, **kwargs)
+        environment = cmd.removesuffix(INTERPRETER)
+        for _attempt in range(2):
+            nonce = secrets.token_hex(16)
+            command = self._program.run_command(nonce, environment)
+            result = super()._low_level_execute_command(command, *args, **kwargs)
+            refusal = refused(result, nonce)
+            if refusal is None:
+                return without_marks(result, nonce)
+            self._remove_obstacle(refusal)
+        raise StandardWay("the copy is refused although it was pushed")
+
+    def _remove_obstacle(self, refusal: str) -> None:
+        """Pushes the program where `refusal` says that it is absent; everything else is a reason for the standard way."""
+        kind, _, detail = refusal.partition(" ")
+        if kind == "unsafe":
+            display.warning(
+                f"{detail} on {self._get_remote_addr({})} or a directory above it can be written by other users:"
+                " modules are not kept there"
+            )
+        if kind != "absent":
+            raise StandardWay(refusal)
+        architecture = detail or LOCAL
+        if architecture not in self._program.builds:
+            raise AnsibleActionFail(
+                f"the host is {architecture}, and there is no library_arch/{architecture}/{self._program.name} to run on it"
+            )
+        nonce = secrets.token_hex(16)
+        display.vv(f"pushing {self._program.name} for {architecture}", host=self._play_context.remote_addr)
+        command = self._program.push_command(nonce, architecture)
+        result = super()._low_level_execute_command(command, in_data=self._program.builds[architecture])
+        if f"minicluster-pushed {nonce}" not in result["stdout"]:
+            raise StandardWay(f"the push failed: {result['stdout']}{result['stderr']}".strip())
+
+
+def refused(result: dict, nonce: str) -> str | None:
+    """Why the module certainly did not start; None when it did, or may have.
+
+    A shell that cannot execute a program ends with 126 or 127, but so may a program. What the program wrote
+    comes before the shell's last word in the same stream: without the program's first word there, it did not start.
+    """
+    if answer := re.search(rf"^minicluster-refused {nonce} (.*?)\s*$", result["stdout"], re.MULTILINE):
+        return answer[1]
+    started = f"minicluster-started {nonce}" in result["stderr"]
+    ended = re.search(rf"^minicluster-ended {nonce} (126|127)\s*$", result["stderr"], re.MULTILINE)
+    if ended and not started:
+        return "absent" if ended[1] == "127" else "unusable: it cannot be executed there"
+    # sudo with requiretty refuses what comes through a pipe; the standard way asks for a terminal.
+    if result["rc"] == 1 and not started and re.search(r"^sudo: .*must have a tty", result["stderr"], re.MULTILINE):
+        return "unusable: sudo wants a terminal"
+    return None
+
+
+def without_marks(result: dict, nonce: str) -> dict:
+    """The result without what the module and the shell said to this plugin."""
+    stderr = re.sub(rf"^minicluster-(started|ended) {nonce}.*\n?", "", result["stderr"], flags=re.MULTILINE)
+    return {**result, "stderr": stderr, "stderr_lines": stderr.splitlines()}

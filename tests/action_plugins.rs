@@ -1,0 +1,32 @@
+//! Guard: every module has the action plugin behind its name, and no name is left without a module.
+
+use std::{collections::BTreeSet, path::Path};
+
+const PLUGIN: &str = "in_place.py";
+
+/// Names of the `[[bin]]` entries that are modules.
+fn modules() -> BTreeSet<String> {
+    let manifest = include_str!("../Cargo.toml");
+    let names = manifest.split("[[bin]]").skip(1).map(|entry| {
+        let line = entry.lines().find(|line| line.starts_with("name = ")).expect("a program has a name");
+        line.trim_start_matches("name = ").trim_matches('"').to_owned()
+    });
+    names.filter(|name| name != "minicluster").collect()
+}
+
+#[test]
+fn every_module_has_the_action_plugin_and_every_link_a_module() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("action_plugins");
+    assert!(folder.join(PLUGIN).is_file(), "{PLUGIN} is the plugin itself");
+    let mut linked = BTreeSet::new();
+    for entry in folder.read_dir().expect("action_plugins can be read") {
+        let name =
+            entry.expect("its entries can be read").file_name().into_string().expect("names are UTF-8");
+        if let Some(module) = name.strip_suffix(".py").filter(|_| name != PLUGIN) {
+            let target = folder.join(&name).read_link().unwrap_or_else(|_| panic!("{name} is not a link"));
+            assert_eq!(target, Path::new(PLUGIN), "{name} links to the plugin");
+            linked.insert(module.to_owned());
+        }
+    }
+    assert_eq!(linked, modules(), "in action_plugins: ln -s {PLUGIN} <module>.py");
+}
