@@ -85,7 +85,8 @@ pub fn float(value: &Value) -> Result<Value, String> {
         Value::Bool(value) => Some(f64::from(u8::from(*value))),
         Value::Number(number) => number.as_f64(),
         Value::String(text) => {
-            let text = python::strip(text);
+            // Not `strip`: float() leaves the separators U+001C to U+001F.
+            let text = text.trim();
             let bytes = text.as_bytes();
             let digit = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_digit);
             let underscores_separate_digits =

@@ -36,7 +36,8 @@ pub fn collect(spec: &Spec, given: &serde_json::Map<String, Value>) -> Vec<Strin
     let mut found = Vec::new();
     for (name, argument) in &spec.0 {
         let Some(value) = given.get(*name).or(argument.default.as_ref()) else { continue };
-        if argument.no_log {
+        // As in Ansible: a zero is no secret, or every zero of a result would be hidden.
+        if argument.no_log && value.as_f64() != Some(0.0) {
             strings(value, &mut found);
         }
         let Some(options) = argument.sub_options() else { continue };

@@ -1,0 +1,43 @@
+//! Random numbers that can be had again: the seed is printed, and taken from `MINICLUSTER_SEED`.
+
+use std::time::SystemTime;
+
+/// SplitMix64: small, and the same everywhere.
+pub struct Random(u64);
+
+impl Random {
+    /// Starts from `MINICLUSTER_SEED`, or from the clock, and prints the seed.
+    pub fn new() -> Self {
+        let given = std::env::var("MINICLUSTER_SEED").ok().map(|it| it.parse().expect("a seed is a number"));
+        let seed = given.unwrap_or_else(|| {
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+            u64::try_from(now.as_micros()).unwrap()
+        });
+        println!("seed: run again with MINICLUSTER_SEED={seed}");
+        Self(seed)
+    }
+
+    /// Any number.
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A number below `limit`.
+    pub fn below(&mut self, limit: usize) -> usize {
+        usize::try_from(self.next() % u64::try_from(limit).unwrap()).unwrap()
+    }
+
+    /// Whether something that happens once in `times` happens.
+    pub fn once_in(&mut self, times: usize) -> bool {
+        self.below(times) == 0
+    }
+
+    /// One of several.
+    pub fn one<'item, T>(&mut self, items: &'item [T]) -> &'item T {
+        &items[self.below(items.len())]
+    }
+}
