@@ -4,7 +4,11 @@
 //! nothing in a domain folder prints or exits.
 
 pub mod ansible;
+pub mod cli;
 pub mod diagnostic;
 pub mod inventory;
 pub mod node;
+pub mod placement;
+pub mod services;
+pub mod workspace;
 pub mod yaml;

@@ -110,9 +110,9 @@ impl<'text> Loader<'text> {
             let (event, at) = self.next()?;
             let value = self.node(event, at, depth + 1)?;
             if key.plain() == Some("<<") {
-                merge(value, &mut merged)?
+                merge(value, &mut merged)?;
             } else {
-                entries.push(Entry { key, value })
+                entries.push(Entry { key, value });
             }
         }
         // What is written here wins over what is merged in, and an earlier merge over a later one.

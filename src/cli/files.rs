@@ -1,0 +1,49 @@
+//! Which files a command works on.
+
+use std::env;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::answer::Failure;
+use crate::workspace::{Paths, Workspace};
+
+/// The files of the cluster.
+#[derive(Args)]
+pub struct Files {
+    /// Hosts and groups, as Ansible reads them
+    #[arg(long, value_name = "FILE", global = true)]
+    hosts: Option<PathBuf>,
+    /// Services and what they need
+    #[arg(long, value_name = "FILE", global = true)]
+    services: Option<PathBuf>,
+    /// Where instances run
+    #[arg(long, value_name = "FILE", global = true)]
+    lock: Option<PathBuf>,
+}
+
+impl Files {
+    /// The paths: options, else variables of the environment, else the usual names.
+    pub fn paths(self) -> Paths {
+        let or_variable = |path: Option<PathBuf>, variable: &str| {
+            path.or_else(|| env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from))
+        };
+        Paths::new(
+            or_variable(self.hosts, "MINICLUSTER_HOSTS"),
+            or_variable(self.services, "MINICLUSTER_SERVICES"),
+            or_variable(self.lock, "MINICLUSTER_LOCK"),
+        )
+    }
+
+    /// What Ansible asks for with every command, so nothing that costs more than the files themselves.
+    pub fn inventory(self) -> Result<Workspace, Failure> {
+        Ok(Workspace::read(self.paths(), &[])?)
+    }
+
+    /// Everything, with variables beside the files that would override placement.
+    pub fn workspace(self) -> Result<Workspace, Failure> {
+        let paths = self.paths();
+        let directories = paths.variable_directories();
+        Ok(Workspace::read(paths, &directories)?)
+    }
+}

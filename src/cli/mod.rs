@@ -1,0 +1,72 @@
+//! The program `minicluster`: Ansible's inventory, and the operator's view of placement.
+
+mod answer;
+mod command;
+mod files;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+pub use answer::{Answer, Failure};
+use command::Command;
+use files::Files;
+
+/// Places services on hosts: the inventory of Ansible, and commands to see and steer what it decides.
+#[derive(Parser)]
+#[command(name = "minicluster", version, after_help = AFTER, arg_required_else_help = true)]
+struct Arguments {
+    /// Print the whole inventory as JSON, as Ansible asks for it
+    #[arg(long, conflicts_with_all = ["host"])]
+    list: bool,
+    /// Print the variables of one host as JSON, as Ansible asks for them
+    #[arg(long, value_name = "NAME")]
+    host: Option<String>,
+    #[command(flatten)]
+    files: Files,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+const AFTER: &str = "\
+Files default to 'hosts', 'services.yml' and 'services.lock' in the current directory; the variables
+MINICLUSTER_HOSTS, MINICLUSTER_SERVICES and MINICLUSTER_LOCK name others, options win over variables.
+Without services.yml there are only the services of the cluster itself; without services.lock nothing is
+kept in place. Exit status: 0 done, 1 mistakes (on standard error), 2 wrong usage or, with 'plan
+--exit-code', something would move.";
+
+/// Runs the program.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match answer(arguments) {
+        // A reader that stops early, such as `head`, is no failure.
+        Ok(Answer { text, status }) => match std::io::stdout().lock().write_all(text.as_bytes()) {
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => complain(&error.to_string()),
+            _ => ExitCode::from(status),
+        },
+        Err(failure) => complain(&failure.to_string()),
+    }
+}
+
+fn complain(message: &str) -> ExitCode {
+    // Nothing can be done if standard error is closed.
+    let _ = writeln!(std::io::stderr().lock(), "{message}");
+    ExitCode::FAILURE
+}
+
+fn answer(arguments: Arguments) -> Result<Answer, Failure> {
+    let Arguments { list, host, files, command } = arguments;
+    match (command, host) {
+        (Some(_), Some(_)) => Err("--host goes without a command".into()),
+        (Some(_), None) if list => Err("--list goes without a command".into()),
+        (Some(command), None) => command.run(files),
+        (None, Some(host)) => {
+            let workspace = files.inventory()?;
+            workspace.host(&host).map(Answer::from).ok_or_else(|| format!("there is no host '{host}'").into())
+        }
+        (None, None) if list => Ok(files.inventory()?.list().into()),
+        (None, None) => Err("nothing to do: give --list, --host NAME or a command (see --help)".into()),
+    }
+}

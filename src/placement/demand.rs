@@ -1,0 +1,217 @@
+//! What a service asks of placement, its names resolved against the hosts and the other services.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::cluster::{Cluster, HostId};
+use super::rank::NameHash;
+use crate::ansible::nearest;
+use crate::diagnostic::Diagnostics;
+use crate::services::{Instances, Service, Services};
+use crate::yaml::Position;
+
+/// A service among the demands.
+pub type Index = usize;
+
+/// One enabled service.
+#[derive(Clone, Debug)]
+pub struct Demand {
+    /// Its name.
+    pub name: String,
+    /// Its name as placement ranks it.
+    pub hash: NameHash,
+    /// Hosts of its groups, in order; before `schedule_with` and `avoid`.
+    pub allowed: Vec<HostId>,
+    /// Number of instances; none: one on every candidate.
+    pub limit: Option<usize>,
+    /// The service whose hosts it must use.
+    pub with: Option<Index>,
+    /// Services it must not share a host with, because it or they said so.
+    pub apart: Vec<Index>,
+    /// Services it said it avoids: it gives way to them.
+    pub avoids: Vec<Index>,
+    /// For each host, a number for its value of `spread_by`.
+    pub zones: Option<Vec<usize>>,
+    /// Whether one instance is the master.
+    pub master: bool,
+    /// Whether instances hold data.
+    pub stateful: bool,
+    /// Instances that each of its hosts will carry: itself and those that follow it everywhere.
+    pub weight: usize,
+    /// Where it is defined.
+    pub position: Position,
+    /// Whether everything it names exists; what follows from a mistake is not reported again.
+    pub sound: bool,
+}
+
+/// All enabled services.
+#[derive(Clone, Debug, Default)]
+pub struct Demands(pub Vec<Demand>);
+
+impl Demands {
+    /// Resolves every enabled service; a name that leads nowhere is a mistake.
+    #[must_use]
+    pub fn resolve(services: &Services, cluster: &Cluster) -> (Self, Diagnostics) {
+        let mut mistakes = Diagnostics::new();
+        let enabled: Vec<_> =
+            services.services.iter().filter(|(_, defined)| defined.service.enabled).collect();
+        let index: HashMap<&str, Index> =
+            enabled.iter().enumerate().map(|(at, (name, _))| (name.as_str(), at)).collect();
+        let mut demands = Vec::with_capacity(enabled.len());
+        for (name, defined) in &enabled {
+            let service = &defined.service;
+            let before = mistakes.len();
+            let named = |other: &crate::services::At<crate::services::ServiceName>| {
+                index.get(&*other.value.0).copied()
+            };
+            let avoids: Vec<Index> = service.avoid.iter().filter_map(named).collect();
+            let allowed = allowed(name, service, cluster, &mut mistakes);
+            let zones = zones(name, service, &allowed, cluster, &mut mistakes);
+            let with = service.schedule_with.as_ref().and_then(named);
+            demands.push(Demand {
+                name: (*name).clone(),
+                hash: NameHash::of(name),
+                allowed,
+                limit: match service.num_instances {
+                    Instances::All => None,
+                    Instances::Limited(number) => Some(number),
+                },
+                with,
+                apart: avoids.clone(),
+                avoids,
+                zones,
+                master: service.master_election,
+                stateful: service.stateful,
+                weight: 1,
+                position: defined.position.clone(),
+                sound: defined.sound
+                    && mistakes.len() == before
+                    && with.is_some() == service.schedule_with.is_some(),
+            });
+        }
+        let mut demands = Self(demands);
+        demands.relate();
+        (demands, mistakes)
+    }
+
+    /// Makes `apart` mutual and counts followers.
+    fn relate(&mut self) {
+        for at in 0..self.0.len() {
+            for other in self.0[at].avoids.clone() {
+                self.0[other].apart.push(at);
+            }
+            // Followers without a limit of their own load every host of the services they follow.
+            let mut follower = at;
+            for _ in 0..self.0.len() {
+                let (None, Some(leader)) = (self.0[follower].limit, self.0[follower].with) else { break };
+                self.0[leader].weight += 1;
+                follower = leader;
+            }
+        }
+        for at in 0..self.0.len() {
+            let leaders = std::iter::successors(self.0[at].with, |&leader| self.0[leader].with);
+            let sound = leaders.clone().take(self.0.len()).all(|leader| leader != at && self.0[leader].sound);
+            let demand = &mut self.0[at];
+            demand.sound &= sound;
+            demand.apart.sort_unstable();
+            demand.apart.dedup();
+        }
+    }
+
+    /// The order in which services choose: first those without a choice, then those with the fewest
+    /// candidates, then followers; a service that avoids others gives way to them.
+    #[must_use]
+    pub fn order(&self) -> Vec<Index> {
+        let mut order: Vec<Index> = (0..self.0.len()).collect();
+        let depths: Vec<usize> = order.iter().map(|&at| self.depth(at)).collect();
+        order.sort_by_key(|&at| {
+            let demand = &self.0[at];
+            let class = match (demand.limit, demand.with, demand.avoids.is_empty()) {
+                (None, None, true) => 0,
+                (None, _, false) => 2,
+                _ => 1,
+            };
+            (class, depths[at], demand.allowed.len(), &demand.name)
+        });
+        order
+    }
+
+    fn depth(&self, at: Index) -> usize {
+        let next = |&at: &Index| self.0[at].with;
+        std::iter::successors(Some(at), next).take(self.0.len()).count()
+    }
+
+    /// Whether the service counts for the bound on a host's load.
+    #[must_use]
+    pub fn is_limited(&self, at: Index) -> bool {
+        let mut at = at;
+        for _ in 0..=self.0.len() {
+            match (self.0[at].limit, self.0[at].with) {
+                (Some(_), _) => return true,
+                (None, Some(leader)) => at = leader,
+                (None, None) => return false,
+            }
+        }
+        false
+    }
+
+    /// The demand of a service by name.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<Index> {
+        self.0.iter().position(|demand| demand.name == name)
+    }
+}
+
+fn allowed(name: &str, service: &Service, cluster: &Cluster, mistakes: &mut Diagnostics) -> Vec<HostId> {
+    if service.groups().next().is_none() {
+        return cluster.hosts().collect();
+    }
+    let mut hosts = Vec::new();
+    for group in service.groups() {
+        let Some(members) = cluster.group(&group.value) else {
+            let meant = nearest(&group.value, cluster.group_names());
+            let advice = meant.map_or(String::new(), |meant| format!("; did you mean '{meant}'?"));
+            let message = format!(
+                "service '{name}' is to run on group '{}', which the hosts file does not have{advice}",
+                &*group.value
+            );
+            mistakes.push(group.position.mistake(message));
+            continue;
+        };
+        hosts.extend_from_slice(members);
+    }
+    hosts.sort_unstable();
+    hosts.dedup();
+    hosts
+}
+
+fn zones(
+    name: &str,
+    service: &Service,
+    allowed: &[HostId],
+    cluster: &Cluster,
+    mistakes: &mut Diagnostics,
+) -> Option<Vec<usize>> {
+    let variable = service.spread_by.as_ref()?;
+    let mut numbers = BTreeMap::new();
+    let mut missing = Vec::new();
+    let mut zones = vec![0; cluster.len()];
+    for &host in allowed {
+        match cluster.variable(&variable.value, host) {
+            Some(value) => {
+                let next = numbers.len();
+                zones[host] = *numbers.entry(value).or_insert(next);
+            }
+            None => missing.push(host),
+        }
+    }
+    if !missing.is_empty() {
+        let message = format!(
+            "service '{name}' is spread by '{}', which the hosts file does not set for {} (variables in group_vars \
+             and host_vars are not seen here)",
+            &*variable.value,
+            cluster.list(&missing)
+        );
+        mistakes.push(variable.position.mistake(message));
+    }
+    Some(zones)
+}

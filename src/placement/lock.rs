@@ -1,0 +1,170 @@
+//! `services.lock`: where every instance runs, one line each, so that git shows and merges moves.
+//!
+//! Lines may stand in any order and more than once, so the result of a union merge is a valid lock; what
+//! does not fit the hosts or services of today is dropped by the next placement.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::cluster::Cluster;
+use super::demand::Demands;
+use super::place::Placement;
+use crate::diagnostic::{Diagnostic, Diagnostics, Location};
+
+const HEADER: &str = "\
+# Where every instance of every service runs: one line each. Written by minicluster, not by hand;
+# commit it beside services.yml. An instance stays on its host as long as that host may run it.
+minicluster-lock 1
+";
+
+/// The instances of one service: `true` for the master.
+pub type Instances = BTreeMap<String, bool>;
+
+/// Instances by service and host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lock(pub BTreeMap<String, Instances>);
+
+impl Lock {
+    /// Reads the text of a lock file.
+    ///
+    /// # Errors
+    /// Every line that is not one of a lock, with the remedy.
+    pub fn parse(label: &str, text: &str) -> Result<Self, Diagnostics> {
+        let file = label.into();
+        let mut mistakes = Diagnostics::new();
+        let mut lock = Self::default();
+        let mut version = None;
+        for (number, line) in text.lines().enumerate() {
+            let mut wrong = |message: String| {
+                let location = Location { line: number + 1, column: 0 };
+                mistakes.push(Diagnostic::new(&file, location, message));
+            };
+            let words: Vec<&str> = line.split_whitespace().collect();
+            match words[..] {
+                [] => {}
+                [first, ..] if first.starts_with('#') => {}
+                ["minicluster-lock", "1"] => version = Some(()),
+                ["minicluster-lock", other] => {
+                    version = Some(());
+                    wrong(format!(
+                        "a lock of version '{other}', which this minicluster does not read: update it"
+                    ));
+                }
+                [mark, ..] if ["<<<<<<<", "=======", ">>>>>>>", "|||||||"].contains(&mark) => {
+                    version = Some(());
+                    wrong(
+                        "an unresolved merge conflict: delete the markers, keep the lines of both sides"
+                            .into(),
+                    );
+                }
+                _ if version.is_none() => {
+                    version = Some(());
+                    wrong("not a lock file: the line 'minicluster-lock 1' must come first".into());
+                }
+                [service, host] => {
+                    lock.0.entry(service.into()).or_default().entry(host.into()).or_insert(false);
+                }
+                [service, host, "master"] => {
+                    lock.0.entry(service.into()).or_default().insert(host.into(), true);
+                }
+                _ => wrong(format!("'{line}' is not of the form 'service host' or 'service host master'")),
+            }
+        }
+        if mistakes.is_empty() { Ok(lock) } else { Err(mistakes) }
+    }
+
+    /// The lock that records a placement.
+    #[must_use]
+    pub fn of(cluster: &Cluster, demands: &Demands, placement: &Placement) -> Self {
+        let services = demands.0.iter().zip(&placement.assignments).map(|(demand, assignment)| {
+            let is_master = |host| assignment.master == Some(host);
+            let instances =
+                assignment.hosts.iter().map(|&host| (cluster.name(host).to_owned(), is_master(host)));
+            (demand.name.clone(), instances.collect())
+        });
+        Self(services.collect())
+    }
+
+    /// The instances of a service.
+    #[must_use]
+    pub fn service(&self, name: &str) -> Option<&Instances> {
+        self.0.get(name)
+    }
+
+    /// Adds the instances of `other` that are not here; used when a run must not forget hosts it skips.
+    #[must_use]
+    pub fn keeping(mut self, other: &Self) -> Self {
+        for (service, instances) in &other.0 {
+            let mine = self.0.entry(service.clone()).or_default();
+            for host in instances.keys() {
+                mine.entry(host.clone()).or_insert(false);
+            }
+        }
+        self
+    }
+}
+
+/// The text of the file: sorted, so that equal placements are equal files.
+impl fmt::Display for Lock {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str(HEADER)?;
+        for (service, instances) in &self.0 {
+            for (host, &master) in instances {
+                writeln!(formatter, "{service} {host}{}", if master { " master" } else { "" })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mistakes(text: &str) -> Vec<String> {
+        Lock::parse("services.lock", text)
+            .expect_err("must not parse")
+            .iter()
+            .map(ToString::to_string)
+            .collect()
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let text = format!("{HEADER}db host1\ndb host2 master\nweb host10\nweb host2\n");
+        let lock = Lock::parse("services.lock", &text).unwrap();
+        assert_eq!(lock.to_string(), text);
+    }
+
+    #[test]
+    fn a_union_merge_is_a_lock() {
+        let merged = "minicluster-lock 1\nweb b\nweb a\nweb b master\nminicluster-lock 1\nweb b\n\ndb a\n";
+        let lock = Lock::parse("services.lock", merged).unwrap();
+        assert_eq!(lock.to_string(), format!("{HEADER}db a\nweb a\nweb b master\n"));
+    }
+
+    #[test]
+    fn every_mistake_is_reported() {
+        assert_eq!(
+            mistakes("minicluster-lock 1\n<<<<<<< HEAD\nweb a\n=======\nweb b master now\n>>>>>>> other\n"),
+            [
+                "services.lock:2: an unresolved merge conflict: delete the markers, keep the lines of both sides",
+                "services.lock:4: an unresolved merge conflict: delete the markers, keep the lines of both sides",
+                "services.lock:5: 'web b master now' is not of the form 'service host' or 'service host master'",
+                "services.lock:6: an unresolved merge conflict: delete the markers, keep the lines of both sides",
+            ]
+        );
+        assert_eq!(
+            mistakes("web a\n"),
+            ["services.lock:1: not a lock file: the line 'minicluster-lock 1' must come first"]
+        );
+        assert!(mistakes("minicluster-lock 2\nweb a\n")[0].contains("version '2'"));
+    }
+
+    #[test]
+    fn keeping_forgets_nothing() {
+        let parse = |text: &str| Lock::parse("l", &format!("minicluster-lock 1\n{text}")).unwrap();
+        let kept = parse("web a\nweb b master\n").keeping(&parse("web c master\nold d\nweb a\n"));
+        assert_eq!(kept, parse("old d\nweb a\nweb b master\nweb c\n"));
+    }
+}

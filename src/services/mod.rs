@@ -1,0 +1,22 @@
+//! `services.yml`: what the services of a cluster are. Reads, merges and checks; decides nothing.
+
+mod attribute;
+mod check;
+mod load;
+mod merge;
+mod published;
+mod record;
+mod schema;
+mod service;
+mod text;
+mod value;
+
+pub use attribute::At;
+pub use check::check;
+pub use load::{Defined, Services};
+pub use merge::Reader;
+pub use published::{enable_variable, master_variable, metadata, variable_name, variables};
+pub use schema::schema;
+pub use service::{Container, Credential, MonitoringEndpoint, PublicEndpoint, Service};
+pub use text::{CredentialName, GroupName, ServiceName, UnitName};
+pub use value::{CertMode, Discovery, Instances, Port, Scheme};

@@ -1,0 +1,47 @@
+//! What playbooks see of a service: the variable `services` and the names of the others.
+
+use serde_json::{Value as Json, json};
+
+use super::service::Service;
+
+/// The name of a service as part of a variable's name.
+#[must_use]
+pub fn variable_name(service: &str) -> String {
+    service.replace('-', "_")
+}
+
+/// The variable that says whether a service runs on a host.
+#[must_use]
+pub fn enable_variable(service: &str) -> String {
+    format!("enable_{}", variable_name(service))
+}
+
+/// The variable that names the host of a service's master.
+#[must_use]
+pub fn master_variable(service: &str) -> String {
+    format!("{}_master", variable_name(service))
+}
+
+/// Every variable that the inventory publishes on behalf of a service.
+#[must_use]
+pub fn variables(name: &str, service: &Service) -> Vec<String> {
+    let master = service.master_election.then(|| master_variable(name));
+    std::iter::once(enable_variable(name)).chain(master).collect()
+}
+
+/// The metadata that roles and modules use, every default filled in. What only placement needs is left
+/// out: Ansible repeats this for every host in its own listings.
+#[must_use]
+pub fn metadata(service: &Service) -> Json {
+    json!({
+        "containers": service.containers,
+        "master_election": service.master_election,
+        "monitoring_endpoints": service.monitoring_endpoints,
+        "public_endpoints": service.public_endpoints,
+        "role": service.role,
+        "service_credentials": service.service_credentials,
+        "stateful": service.stateful,
+        "units": service.units,
+        "user": service.user,
+    })
+}

@@ -1,0 +1,151 @@
+//! Texts with a form: names, units, paths. Each says once what it accepts, to people and to editors.
+
+use serde_json::{Value as Json, json};
+
+use super::attribute::{Attribute, Place, refuse};
+use crate::diagnostic::Diagnostics;
+use crate::yaml::Node;
+
+/// Declares a type of text: what a message calls it, its pattern for editors, and the check itself.
+macro_rules! text {
+    ($(#[doc = $about:literal])* $name:ident, $expected:literal, $pattern:literal, $holds:expr) => {
+        $(#[doc = $about])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+        pub struct $name(pub String);
+
+        impl $name {
+            /// Whether `text` has this form.
+            #[must_use]
+            pub fn accepts(text: &str) -> bool {
+                let holds: fn(&str) -> bool = $holds;
+                holds(text)
+            }
+            /// The form in words, to follow "must be".
+            pub const EXPECTED: &'static str = $expected;
+            /// The form as a pattern for editors.
+            pub const PATTERN: &'static str = $pattern;
+        }
+
+        impl std::ops::Deref for $name {
+            type Target = str;
+            fn deref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl Attribute for $name {
+            fn read(node: &Node, place: &Place, mistakes: &mut Diagnostics) -> Option<Self> {
+                match node.text() {
+                    Some(text) if !node.is_null() && Self::accepts(text) => Some(Self(text.into())),
+                    _ => refuse(node, place, Self::EXPECTED, mistakes),
+                }
+            }
+
+            fn schema() -> Json {
+                json!({"type": "string", "pattern": Self::PATTERN})
+            }
+        }
+    };
+}
+
+/// Whether `text` begins with a byte of `first`, ends with one of `last` and has only those of `inner` between.
+fn shaped(text: &str, first: fn(u8) -> bool, inner: fn(u8) -> bool, last: fn(u8) -> bool) -> bool {
+    match text.as_bytes() {
+        [] => false,
+        [only] => first(*only) && last(*only),
+        [begin, middle @ .., end] => first(*begin) && middle.iter().all(|&byte| inner(byte)) && last(*end),
+    }
+}
+
+fn lower(byte: u8) -> bool {
+    byte.is_ascii_lowercase()
+}
+
+fn lower_or_digit(byte: u8) -> bool {
+    lower(byte) || byte.is_ascii_digit()
+}
+
+/// A DNS label that may contain underscores, as service names do.
+fn label(text: &str) -> bool {
+    let inner = |byte| lower_or_digit(byte) || byte == b'-' || byte == b'_';
+    text.len() <= 63 && shaped(text, lower_or_digit, inner, lower_or_digit)
+}
+
+fn domain_name(text: &str) -> bool {
+    text.len() <= 200 && text.split('.').all(label)
+}
+
+fn unit(text: &str) -> bool {
+    const KINDS: [&str; 7] = ["service", "socket", "timer", "path", "target", "mount", "slice"];
+    let inner = |byte: u8| byte.is_ascii_alphanumeric() || b":_.\\@-".contains(&byte);
+    let Some((stem, kind)) = text.rsplit_once('.') else { return false };
+    text.len() <= 255 && !stem.is_empty() && KINDS.contains(&kind) && stem.bytes().all(inner)
+}
+
+text! {
+    /// The name of a service; also a host group, a DNS name and a part of variable names.
+    ServiceName, "a name of lower-case letters, digits, '-' and '_' (first a letter, last a letter or digit, at most 63)",
+    "^[a-z]([a-z0-9_-]{0,61}[a-z0-9])?$", |text| label(text) && text.as_bytes().first().copied().is_some_and(lower)
+}
+text! {
+    /// The name of a set of credentials: the directory below `/etc/credentials/x509`.
+    CredentialName, "a name of lower-case letters, digits, '-' and '_' (first a letter, last a letter or digit, at most 63)",
+    "^[a-z]([a-z0-9_-]{0,61}[a-z0-9])?$", ServiceName::accepts
+}
+text! {
+    /// A group of the hosts file.
+    GroupName, "the name of a host group", "^[^\\s#:,\\[\\]]+$",
+    |text| !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || "#:,[]".contains(c))
+}
+text! {
+    /// A variable of Ansible.
+    VariableName, "the name of a host variable (letters, digits, '_'; first no digit)", "^[A-Za-z_][A-Za-z0-9_]*$",
+    |text| {
+        let inner = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        shaped(text, |byte| byte.is_ascii_alphabetic() || byte == b'_', inner, inner)
+    }
+}
+text! {
+    /// A user of the managed nodes.
+    UserName, "the name of a system user (lower-case letters, digits, '-', '_'; first a letter or '_'; at most 31)",
+    "^[a-z_][a-z0-9_-]{0,30}$", |text| {
+        let inner = |byte| lower_or_digit(byte) || byte == b'-' || byte == b'_';
+        text.len() <= 31 && shaped(text, |byte| lower(byte) || byte == b'_', inner, inner)
+    }
+}
+text! {
+    /// A systemd unit.
+    UnitName, "a systemd unit with its suffix, such as 'web.service'",
+    "^[A-Za-z0-9:_.\\\\@-]+\\.(service|socket|timer|path|target|mount|slice)$", unit
+}
+text! {
+    /// An Ansible role.
+    RoleName, "the name of an Ansible role", "^[A-Za-z0-9_][A-Za-z0-9_.-]*$", |text| {
+        let inner = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+        shaped(text, |byte| byte.is_ascii_alphanumeric() || byte == b'_', inner, inner)
+    }
+}
+text! {
+    /// A DNS name below one of the cluster's domains.
+    DnsName, "a DNS name without the domain, in lower case (letters, digits, '-', '.')",
+    "^[a-z0-9]([a-z0-9_-]*[a-z0-9])?(\\.[a-z0-9]([a-z0-9_-]*[a-z0-9])?)*$", domain_name
+}
+text! {
+    /// An additional name of a certificate, to which the domain is appended; the first label may be `*`.
+    SanName, "a DNS name without the domain, in lower case; the first label may be '*'",
+    "^(\\*|[a-z0-9]([a-z0-9_-]*[a-z0-9])?)(\\.[a-z0-9]([a-z0-9_-]*[a-z0-9])?)*$",
+    |text| text == "*" || domain_name(text.strip_prefix("*.").unwrap_or(text))
+}
+text! {
+    /// Any text on one line.
+    Line, "a text on one line", "^[^\\x00-\\x1f\\x7f]+$", |text| !text.is_empty() && !text.contains(char::is_control)
+}
+text! {
+    /// An absolute path of a managed node, or `tmpfs`.
+    Source, "an absolute path, or 'tmpfs'", "^(/[^\\x00-\\x1f\\x7f]*|tmpfs)$",
+    |text| text == "tmpfs" || Target::accepts(text)
+}
+text! {
+    /// An absolute path inside a container, with options such as `:ro` behind it.
+    Target, "an absolute path", "^/[^\\x00-\\x1f\\x7f]*$", |text| text.starts_with('/') && Line::accepts(text)
+}

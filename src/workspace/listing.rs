@@ -1,0 +1,61 @@
+//! What Ansible gets to see: a group for each service and the variables published on `all`.
+
+use serde_json::{Map, Value as Json, json};
+
+use super::{Paths, Workspace};
+use crate::inventory::output::{self, ServiceGroup};
+use crate::services::{enable_variable, master_variable, metadata};
+
+impl Workspace {
+    /// The answer to `--list`.
+    #[must_use]
+    pub fn list(&self) -> String {
+        output::list(&self.hosts, &self.groups(), &self.variables())
+    }
+
+    /// The answer to `--host`; none if there is no such host.
+    #[must_use]
+    pub fn host(&self, name: &str) -> Option<String> {
+        output::host(&self.hosts, name)
+    }
+
+    /// One group for each service; a disabled service has an empty one.
+    fn groups(&self) -> Vec<ServiceGroup> {
+        let enabled =
+            self.demands.0.iter().zip(&self.placement.assignments).map(|(demand, assignment)| ServiceGroup {
+                name: demand.name.clone(),
+                hosts: assignment.hosts.clone(),
+                variables: Map::from_iter([(enable_variable(&demand.name), json!(true))]),
+            });
+        let disabled = self.services.services.iter().filter(|(_, defined)| !defined.service.enabled);
+        let disabled = disabled.map(|(name, _)| ServiceGroup {
+            name: name.clone(),
+            hosts: Vec::new(),
+            variables: Map::new(),
+        });
+        enabled.chain(disabled).collect()
+    }
+
+    fn variables(&self) -> Map<String, Json> {
+        let all = &self.services.services;
+        let mut variables: Map<String, Json> =
+            all.keys().map(|name| (enable_variable(name), json!(false))).collect();
+        for (demand, assignment) in self.demands.0.iter().zip(&self.placement.assignments) {
+            if demand.master {
+                let master = assignment.master.map(|host| self.cluster.name(host));
+                variables.insert(master_variable(&demand.name), json!(master));
+            }
+        }
+        let enabled = all.iter().filter(|(_, defined)| defined.service.enabled);
+        let metadata: Map<String, Json> =
+            enabled.map(|(name, defined)| (name.clone(), metadata(&defined.service))).collect();
+        variables.insert("services".into(), json!(metadata));
+        let paths = json!({
+            "hosts": Paths::absolute(&self.paths.hosts),
+            "services": self.paths.services.as_deref().map(Paths::absolute),
+            "lock": Paths::absolute(&self.paths.lock),
+        });
+        variables.insert("minicluster_paths".into(), paths);
+        variables
+    }
+}

@@ -1,0 +1,84 @@
+//! An operator's directory: `hosts`, `services.yml` and `services.lock`, read and judged together.
+
+mod judge;
+mod listing;
+mod overrides;
+mod paths;
+
+use std::path::{Path, PathBuf};
+
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::inventory::Hosts;
+use crate::placement::{Cluster, Demands, Lock, Placement, place};
+use crate::services::{self, Services};
+
+pub use paths::Paths;
+
+/// Everything that the files say, free of mistakes, and where it puts each service.
+pub struct Workspace {
+    /// The files.
+    pub paths: Paths,
+    /// The hosts with their groups and variables.
+    pub hosts: Hosts,
+    /// All services.
+    pub services: Services,
+    /// The hosts as placement sees them.
+    pub cluster: Cluster,
+    /// What each enabled service asks for.
+    pub demands: Demands,
+    /// What the lock file says.
+    pub lock: Lock,
+    /// Where each enabled service runs.
+    pub placement: Placement,
+}
+
+impl Workspace {
+    /// Reads all files; in `directories`, looks for `group_vars` and `host_vars` that would override them.
+    ///
+    /// # Errors
+    /// Every mistake in any of the files, in the order of the files and lines.
+    pub fn read(paths: Paths, directories: &[PathBuf]) -> Result<Self, Diagnostics> {
+        let mut mistakes = Diagnostics::new();
+        let hosts = take(Hosts::read(&paths.hosts), &mut mistakes);
+        let (services, wrong) =
+            Services::read(paths.services.as_deref(), &|path| std::fs::read_to_string(path));
+        mistakes.extend(wrong);
+        mistakes.extend(services::check(&services));
+        let lock = take(read_lock(&paths.lock), &mut mistakes).unwrap_or_default();
+        mistakes.extend(overrides::find((&paths.hosts, hosts.as_ref()), directories, &services));
+        if let Some(hosts) = hosts {
+            let cluster = judge::cluster(&hosts, &services);
+            mistakes.extend(judge::judge(&paths.hosts, &hosts, &services));
+            let (demands, wrong) = Demands::resolve(&services, &cluster);
+            mistakes.extend(wrong);
+            let (placement, wrong) = place(&cluster, &demands, &lock);
+            mistakes.extend(wrong);
+            if mistakes.is_empty() {
+                return Ok(Self { paths, hosts, services, cluster, demands, lock, placement });
+            }
+        }
+        mistakes.sort();
+        mistakes.dedup();
+        Err(mistakes)
+    }
+
+    /// The lock file that records the placement.
+    #[must_use]
+    pub fn new_lock(&self) -> Lock {
+        Lock::of(&self.cluster, &self.demands, &self.placement)
+    }
+}
+
+fn take<T>(result: Result<T, Diagnostics>, mistakes: &mut Diagnostics) -> Option<T> {
+    result.map_err(|wrong| mistakes.extend(wrong)).ok()
+}
+
+/// A lock that does not exist yet locks nothing.
+fn read_lock(path: &Path) -> Result<Lock, Diagnostics> {
+    let label = path.display().to_string();
+    match std::fs::read_to_string(path) {
+        Ok(text) => Lock::parse(&label, &text),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Lock::default()),
+        Err(error) => Err(vec![Diagnostic::of_file(&label.into(), format!("cannot read the lock: {error}"))]),
+    }
+}
