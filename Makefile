@@ -18,8 +18,10 @@ features ?=
 built = target/$(target)/$(profile)
 programs = $(shell awk '/^\[\[bin\]\]/ {bin = 1} bin && /^name/ {gsub(/"/, "", $$3); print $$3; bin = 0}' Cargo.toml)
 modules = $(filter-out minicluster,$(programs))
+scenarios = $(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml))
+shell_programs = .ci/run molecule/node/cluster molecule/node/demo molecule/node/image
 
-.PHONY: install build demo demo-down test lint unit molecule bench dist check-tools check-docker
+.PHONY: install build quick plugin demo demo-down test lint unit molecule bench dist check-tools check-docker
 
 install: build
 	@mkdir -p library inventory
@@ -38,37 +40,40 @@ build: check-tools .venv/.installed
 	.venv/bin/pip install --quiet --requirement requirements.txt
 	touch $@
 
-demo: check-docker
+# The same programs, linked quickly: what the demo and the tests run.
+quick:
 	@$(MAKE) --no-print-directory install profile=quick
+
+demo: check-docker quick
 	molecule/node/demo up
 
 demo-down:
 	molecule/node/demo down
 
-test: lint unit molecule
+test: lint unit plugin molecule
 
-lint: check-tools .venv/.installed
+lint: quick
 	cargo fmt --check
 	cargo clippy --quiet --lib --bins -- -D warnings
 	cargo clippy --quiet --all-targets --all-features -- -D warnings -A clippy::unwrap_used -A clippy::expect_used
 	yamllint --strict .
 	ansible-lint -q --strict
-	$(if $(shell command -v shellcheck),shellcheck .ci/run molecule/node/image molecule/node/cluster,@echo "shellcheck is missing: skipped")
+	$(if $(shell command -v shellcheck),shellcheck $(shell_programs),@echo "shellcheck is missing: skipped")
 
 unit: check-tools .venv/.installed
 	cargo nextest run --profile $(if $(CI),ci,default) --features fault_points
 
-molecule: check-docker .venv/.installed
-	@$(MAKE) --no-print-directory install profile=quick
-	$(foreach it,$(sort $(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml))),molecule test --scenario-name $(it);)
+plugin: check-docker quick
+	tests/plugin/run
 
-dist:
-	@$(MAKE) --no-print-directory install profile=release
+molecule: check-docker quick
+	@$(foreach it,$(scenarios),MOLECULE_COMMAND_BORDERS=0 molecule test --scenario-name $(it);)
+
+dist: install
 	@mkdir -p dist && install -C $(addprefix $(built)/,$(programs)) dist/
 	@ls -l dist
 
-bench:
-	@$(MAKE) --no-print-directory install profile=release
+bench: install
 	bench/run
 
 check-tools:
