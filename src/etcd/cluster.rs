@@ -1,0 +1,105 @@
+//! The module `etcd_cluster`: on the control node, keeps the record and decides every host's step.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+use serde_json::{Map, Value, json};
+
+use super::{Decision, Record, Situation, Step, decide, restore};
+use crate::{
+    ansible::{
+        Argument, Module, Outcome, Task,
+        files::{Attributes, Directory, DirectoryPlan, File, FilePlan},
+    },
+    arguments,
+};
+
+arguments! {
+    /// Options of `etcd_cluster`.
+    pub struct Params {
+        /// The file that remembers the cluster, on the control node.
+        pub record: PathBuf => Argument::path().required(),
+        /// Host to peer URL of every host that ought to be a member.
+        pub expected: Map<String, Value> => Argument::dict().required(),
+        /// Host to what `etcd_member` observed there. Hosts that did not answer are missing.
+        pub observed: Map<String, Value> => Argument::dict().default(json!({})),
+        /// What it is about: the cluster as it ought to be, or a new one that takes over a snapshot.
+        pub state: String => Argument::str().default("present").choices(&["present", "restored"]),
+    }
+}
+
+/// The record to write, and the decision.
+pub struct Plan {
+    directory: DirectoryPlan,
+    file: Option<FilePlan>,
+    decision: Decision,
+}
+
+/// The module.
+pub struct EtcdCluster;
+
+impl Module for EtcdCluster {
+    const NAME: &'static str = "etcd_cluster";
+    const ABOUT: &'static str =
+        "Remembers that an etcd cluster was founded, and decides what each of its hosts does.";
+    type Params = Params;
+    type Plan = Plan;
+
+    fn plan(params: Params, _: &Task) -> Result<Plan> {
+        let expected = params.expected.into_iter().map(|(host, url)| Some((host, url.as_str()?.to_owned())));
+        let expected: BTreeMap<_, _> =
+            expected.collect::<Option<_>>().context("option 'expected': its values are URLs")?;
+        let observed = serde_json::from_value(Value::Object(params.observed)).context("option 'observed'")?;
+        let decision = if params.state == "restored" {
+            Decision {
+                record: Some(restore(&expected, &token()?)),
+                steps: BTreeMap::new(),
+                departed: Vec::new(),
+            }
+        } else {
+            let record = Record::read(&params.record)?;
+            decide(&Situation { record, expected, observed }, &token()?)
+        };
+        let directory = params.record.parent().unwrap_or(Path::new("/"));
+        let directory = Directory { path: directory.into(), attributes: Attributes::mode(0o700) }.plan()?;
+        let file = |it: &Record| File::public(&params.record, it.text(), Attributes::mode(0o600)).plan();
+        let file = decision.record.as_ref().map(file).transpose()?;
+        Ok(Plan { directory, file, decision })
+    }
+
+    fn predict(plan: &Plan, _: &Task) -> Outcome {
+        let diff: Vec<_> = plan.file.as_ref().and_then(FilePlan::diff).into_iter().collect();
+        let step = |step: &Step| match step {
+            Step::Refuse(reason) => json!({"step": "refuse", "msg": reason}),
+            step => json!({"step": step, "msg": ""}),
+        };
+        let steps: Map<_, _> =
+            plan.decision.steps.iter().map(|(host, it)| (host.clone(), step(it))).collect();
+        let values = Map::from_iter([
+            ("steps".to_owned(), json!(steps)),
+            ("departed".to_owned(), json!(plan.decision.departed)),
+            ("cluster".to_owned(), json!(plan.decision.record)),
+        ]);
+        Outcome { changed: !diff.is_empty(), diff, values, ..Outcome::default() }
+    }
+
+    fn apply(plan: Plan, task: &Task) -> Result<Outcome> {
+        let outcome = Self::predict(&plan, task);
+        if let Some(file) = plan.file {
+            plan.directory.apply()?;
+            file.apply()?;
+        }
+        Ok(outcome)
+    }
+}
+
+/// A token no other founding has.
+fn token() -> Result<String> {
+    let mut bytes = [0; 16];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
+        .context("no random numbers")?;
+    Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
+}

@@ -1,0 +1,187 @@
+//! The module `etcd_member`: looks at one host's etcd, or carries out the step decided for it.
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use anyhow::{Context, Result, anyhow, bail};
+use serde_json::{Map, json};
+
+use super::{Client, Data, Id, Observation, steps::Host};
+use crate::{
+    ansible::{Argument, Diff, Module, Outcome, Task},
+    arguments,
+};
+
+arguments! {
+    /// Options of `etcd_member`.
+    pub struct Params {
+        /// What to do: look at the host and change nothing, or a step that `etcd_cluster` decided.
+        pub step: String => Argument::str().required()
+            .choices(&["observe", "start", "found", "join", "rejoin", "readdress", "expel"]),
+        /// The member's name.
+        pub name: String => Argument::str().required(),
+        /// URL at which the other members reach it.
+        pub peer_url: String => Argument::str().required(),
+        /// URL at which this host's own etcd answers.
+        pub client_url: String => Argument::str().default("https://localhost:2379"),
+        /// Client URLs of the other members.
+        pub endpoints: Vec<String> => Argument::list(Argument::str()).default(Vec::<String>::new()),
+        /// Trust anchors, for etcd with TLS.
+        pub ca_file: Option<PathBuf> => Argument::path(),
+        /// Client certificate.
+        pub cert_file: Option<PathBuf> => Argument::path(),
+        /// Its private key.
+        pub key_file: Option<PathBuf> => Argument::path(),
+        /// Where etcd keeps its data.
+        pub data_dir: PathBuf => Argument::path().default("/var/lib/etcd/minicluster"),
+        /// Environment file that the unit reads and removes at its first start.
+        pub first_start: PathBuf => Argument::path().default("/run/minicluster/etcd.env"),
+        /// The unit to start. Empty means that the caller starts etcd.
+        pub unit: String => Argument::str().default("etcd.service"),
+        /// The founding's token, for the step `found`.
+        pub token: String => Argument::str().default(""),
+        /// Host to peer URL of all founders, for the step `found`.
+        pub founders: Map<String, serde_json::Value> => Argument::dict().default(json!({})),
+        /// Numbers of the members to remove, for the step `expel`.
+        pub members: Vec<String> => Argument::list(Argument::str()).default(Vec::<String>::new()),
+        /// Seconds to wait for a majority.
+        pub timeout: u64 => Argument::int().default(60),
+    }
+}
+
+/// What is done on this host.
+pub enum Plan {
+    /// Nothing; this was seen.
+    Observe(Observation),
+    /// Start, unless it runs already.
+    Start(Host, bool),
+    /// Start without data, as a founder.
+    Found(Host, String, BTreeMap<String, String>),
+    /// Become a member; the data of a removed one is put aside first.
+    Join(Host, Option<Id>),
+    /// Change the peer URL of this member.
+    Readdress(Host, Id),
+    /// Remove members.
+    Expel(Host, Vec<Id>),
+}
+
+/// The module.
+pub struct EtcdMember;
+
+impl Module for EtcdMember {
+    const NAME: &'static str = "etcd_member";
+    const ABOUT: &'static str =
+        "Looks at one host's etcd, or carries out the step that etcd_cluster decided for it.";
+    type Params = Params;
+    type Plan = Plan;
+
+    fn plan(params: Params, _: &Task) -> Result<Plan> {
+        let credentials = credentials(&params)?;
+        let data = Data::read(&params.data_dir)?;
+        let own = Client { endpoints: vec![params.client_url], credentials: credentials.clone() };
+        let host = Host {
+            name: params.name,
+            peer_url: params.peer_url,
+            data_dir: params.data_dir,
+            first_start: params.first_start,
+            unit: Some(params.unit).filter(|it| !it.is_empty()),
+            others: Client { endpoints: params.endpoints, credentials },
+            patience: Duration::from_secs(params.timeout),
+        };
+        Ok(match params.step.as_str() {
+            "start" => {
+                let started = host.is_started();
+                Plan::Start(host, started)
+            }
+            "found" => {
+                let url = |url: &serde_json::Value| url.as_str().map(str::to_owned);
+                let founders = params.founders.iter().map(|(name, it)| Some((name.clone(), url(it)?)));
+                let founders =
+                    founders.collect::<Option<_>>().context("option 'founders': its values are URLs")?;
+                Plan::Found(host, params.token, founders)
+            }
+            "join" if data.is_some() => bail!("{} has data by now: run again", host.data_dir.display()),
+            "join" | "rejoin" => Plan::Join(host, data.map(|it| it.member_id)),
+            "readdress" => {
+                let data =
+                    data.with_context(|| format!("{} holds no data to readdress", host.data_dir.display()))?;
+                Plan::Readdress(host, data.member_id)
+            }
+            "expel" => {
+                let ids = params.members.iter().map(|it| it.parse::<Id>());
+                let mut ids =
+                    ids.collect::<Result<Vec<_>, _>>().map_err(|it| anyhow!("option 'members': {it}"))?;
+                if let Ok(members) = own.members() {
+                    ids.retain(|id| members.iter().any(|it| it.id == *id));
+                }
+                Plan::Expel(host, ids)
+            }
+            _ => {
+                // Without data there is no member that could answer.
+                let majority = data.and_then(|_| own.with_majority());
+                Plan::Observe(Observation { data, members: majority.and_then(|it| it.members().ok()) })
+            }
+        })
+    }
+
+    fn predict(plan: &Plan, _: &Task) -> Outcome {
+        let (before, after) = match plan {
+            Plan::Observe(seen) => return observed(seen),
+            Plan::Start(_, true) => return Outcome::default(),
+            Plan::Expel(_, ids) if ids.is_empty() => return Outcome::default(),
+            Plan::Start(..) => ("stopped".to_owned(), "started".to_owned()),
+            Plan::Found(_, _, founders) => {
+                let founders: Vec<&str> = founders.keys().map(String::as_str).collect();
+                ("no data".to_owned(), format!("founds a cluster with {}", founders.join(", ")))
+            }
+            Plan::Join(_, None) => ("no data".to_owned(), "joins the cluster".to_owned()),
+            Plan::Join(host, Some(old)) => (
+                format!("data of member {old}, which the cluster removed"),
+                format!("joins the cluster; old data in {}.was-member-{old}", host.data_dir.display()),
+            ),
+            Plan::Readdress(host, id) => {
+                (format!("member {id} at another URL"), format!("member {id} at {}", host.peer_url))
+            }
+            Plan::Expel(_, ids) => {
+                let lines: Vec<String> = ids.iter().map(|it| format!("member {it}")).collect();
+                (lines.join("\n"), String::new())
+            }
+        };
+        let header = "etcd membership".to_owned();
+        let line = |text: String| if text.is_empty() { text } else { text + "\n" };
+        let diff = Diff {
+            before: line(before),
+            after: line(after),
+            before_header: header.clone(),
+            after_header: header,
+        };
+        Outcome { changed: true, diff: vec![diff], ..Outcome::default() }
+    }
+
+    fn apply(plan: Plan, task: &Task) -> Result<Outcome> {
+        let outcome = Self::predict(&plan, task);
+        match plan {
+            Plan::Observe(_) | Plan::Start(_, true) => {}
+            Plan::Start(host, false) => host.start()?,
+            Plan::Found(host, token, founders) => host.found(&token, &founders)?,
+            Plan::Join(host, _) => host.join()?,
+            Plan::Readdress(host, id) => host.readdress(id)?,
+            Plan::Expel(host, ids) => host.expel(&ids)?,
+        }
+        Ok(outcome)
+    }
+}
+
+fn credentials(params: &Params) -> Result<Option<[PathBuf; 3]>> {
+    match (&params.ca_file, &params.cert_file, &params.key_file) {
+        (None, None, None) => Ok(None),
+        (Some(ca), Some(certificate), Some(key)) => Ok(Some([ca.clone(), certificate.clone(), key.clone()])),
+        _ => {
+            bail!("options 'ca_file', 'cert_file' and 'key_file' belong together: give all of them, or none")
+        }
+    }
+}
+
+fn observed(seen: &Observation) -> Outcome {
+    let values = Map::from_iter([("observation".to_owned(), json!(seen))]);
+    Outcome { values, ..Outcome::default() }
+}

@@ -1,0 +1,212 @@
+//! Carrying a step out on its host. Each one may be killed anywhere and is decided anew by the next run.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+
+use super::{Client, Data, Id, Member};
+use crate::ansible::{
+    fault::point,
+    files::{Attributes, Directory, File},
+};
+
+const NO_MAJORITY: &str = "no majority of etcd's members answers, and without one this host cannot change the \
+                           membership. Bring the other members back (systemctl status etcd), or restore a snapshot: \
+                           ansible-playbook restore.yml -e etcd_snapshot=FILE";
+
+/// A host's etcd, as far as the steps need to know it.
+pub struct Host {
+    /// The member's name.
+    pub name: String,
+    /// Where the other members reach it.
+    pub peer_url: String,
+    /// Where its data lies.
+    pub data_dir: PathBuf,
+    /// Read by the unit at its next start, then gone: what a start without data needs to know.
+    pub first_start: PathBuf,
+    /// The unit; `None`: whoever calls starts it.
+    pub unit: Option<String>,
+    /// The other members.
+    pub others: Client,
+    /// How long to wait for a majority.
+    pub patience: Duration,
+}
+
+impl Host {
+    /// Whether the unit runs or is about to.
+    pub fn is_started(&self) -> bool {
+        self.unit.as_deref().is_none_or(|it| {
+            let show = Command::new("systemctl").args(["show", "--property=ActiveState", it]).output();
+            // `activating` also while systemd waits to restart what failed: starting that once more does no harm.
+            show.is_ok_and(|it| it.stdout == b"ActiveState=active\n")
+        })
+    }
+
+    /// Starts what has data. Does not wait: no member is ready before the majority has started.
+    pub fn start(&self) -> Result<()> {
+        self.systemctl(&["unmask"])?;
+        self.systemctl(&["enable"])?;
+        self.systemctl(&["start", "--no-block"])
+    }
+
+    /// Starts without data, as one of `founders` (host → peer URL).
+    pub fn found(&self, token: &str, founders: &BTreeMap<String, String>) -> Result<()> {
+        self.stop()?;
+        let own = founders.get(&self.name).unwrap_or(&self.peer_url);
+        self.write_first_start(own, "new", founders.iter(), token)?;
+        point("etcd_member:founding");
+        self.start()
+    }
+
+    /// Becomes a member through the majority, which then waits until this member has started.
+    pub fn join(&self) -> Result<()> {
+        // It may still run on files that were removed under it.
+        self.stop()?;
+        point("etcd_member:stopped");
+        if let Some(data) = Data::read(&self.data_dir)? {
+            self.put_aside(data.member_id)?;
+            point("etcd_member:put_aside");
+        }
+        let majority = self.announce()?;
+        point("etcd_member:announced");
+        let mut members = BTreeMap::new();
+        for member in majority.members()? {
+            let name = if self.is_at_its_url(&member) { self.name.clone() } else { member.id.to_string() };
+            members.extend(member.peer_urls.into_iter().map(|it| (name.clone(), it)));
+        }
+        self.write_first_start(&self.peer_url, "existing", members.iter(), "")?;
+        point("etcd_member:joining");
+        self.start()?;
+        if self.unit.is_some() {
+            self.wait(
+                "it was announced to the majority but did not start; see journalctl --unit etcd",
+                || {
+                    let members = majority.members().ok()?;
+                    members.iter().any(|it| it.name == self.name && self.is_at_its_url(it)).then_some(())
+                },
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Tells the majority where this member is now.
+    pub fn readdress(&self, id: Id) -> Result<()> {
+        self.majority()?.readdress(id, &self.peer_url)
+    }
+
+    /// Removes `members`, as far as they are still there.
+    pub fn expel(&self, members: &[Id]) -> Result<()> {
+        let majority = self.majority()?;
+        for member in majority.members()?.iter().filter(|it| members.contains(&it.id)) {
+            majority.remove(member.id)?;
+            point("etcd_member:expelled");
+        }
+        Ok(())
+    }
+
+    /// Makes the membership hold exactly one entry for this host that never started.
+    fn announce(&self) -> Result<Client> {
+        let majority =
+            self.wait(NO_MAJORITY, || self.others.with_majority().or_else(|| self.announced_before()))?;
+        let own = |it: &&Member| it.name == self.name || self.is_at_its_url(it);
+        let entries = majority.members()?;
+        if entries.iter().filter(own).any(|it| it.name.is_empty()) {
+            return Ok(majority);
+        }
+        for entry in entries.iter().filter(own) {
+            majority.remove(entry.id)?;
+            point("etcd_member:removed");
+        }
+        // Right after a member came or went, the cluster may find it too early for the next.
+        self.retry("the majority does not take this host in", || majority.add(&self.name, &self.peer_url))?;
+        Ok(majority)
+    }
+
+    /// No majority, but perhaps only because a killed run announced this host: a cluster of one that was
+    /// told of a second member waits for it.
+    fn announced_before(&self) -> Option<Client> {
+        let one = |endpoint: &String| Client { endpoints: vec![endpoint.clone()], ..self.others.clone() };
+        let waits = |it: &Member| it.name.is_empty() && self.is_at_its_url(it);
+        self.others.endpoints.iter().map(one).find(|it| it.members().is_ok_and(|it| it.iter().any(waits)))
+    }
+
+    fn is_at_its_url(&self, member: &Member) -> bool {
+        member.peer_urls.contains(&self.peer_url)
+    }
+
+    fn majority(&self) -> Result<Client> {
+        self.wait(NO_MAJORITY, || self.others.with_majority())
+    }
+
+    fn put_aside(&self, member: Id) -> Result<()> {
+        let mut aside = self.data_dir.clone().into_os_string();
+        aside.push(format!(".was-member-{member}"));
+        fs::rename(&self.data_dir, &aside).with_context(|| {
+            format!("cannot rename {} to {}", self.data_dir.display(), Path::new(&aside).display())
+        })
+    }
+
+    fn write_first_start<'a>(
+        &self,
+        own: &str,
+        state: &str,
+        members: impl Iterator<Item = (&'a String, &'a String)>,
+        token: &str,
+    ) -> Result<()> {
+        let cluster: Vec<String> = members.map(|(name, url)| format!("{name}={url}")).collect();
+        let token =
+            if token.is_empty() { String::new() } else { format!("ETCD_INITIAL_CLUSTER_TOKEN={token}\n") };
+        let text = format!(
+            "ETCD_INITIAL_CLUSTER_STATE={state}\nETCD_INITIAL_ADVERTISE_PEER_URLS={own}\nETCD_INITIAL_CLUSTER={}\n{token}",
+            cluster.join(",")
+        );
+        let directory = self.first_start.parent().context("first_start has no directory")?;
+        Directory { path: directory.into(), attributes: Attributes::mode(0o755) }.plan()?.apply()?;
+        File::public(&self.first_start, text, Attributes::mode(0o644)).plan()?.apply()
+    }
+
+    fn stop(&self) -> Result<()> {
+        self.systemctl(&["unmask"])?;
+        self.systemctl(&["stop"])
+    }
+
+    fn systemctl(&self, arguments: &[&str]) -> Result<()> {
+        let Some(unit) = &self.unit else { return Ok(()) };
+        let output =
+            Command::new("systemctl").args(arguments).arg(unit).output().context("cannot run systemctl")?;
+        if !output.status.success() {
+            bail!(
+                "systemctl {} {unit}: {}",
+                arguments.join(" "),
+                String::from_utf8_lossy(&output.stderr).trim()
+            );
+        }
+        Ok(())
+    }
+
+    fn wait<T>(&self, otherwise: &str, mut ready: impl FnMut() -> Option<T>) -> Result<T> {
+        let patience = self.patience.as_secs();
+        self.retry(otherwise, || ready().with_context(|| format!("waited {patience} s")))
+    }
+
+    fn retry<T>(&self, otherwise: &str, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
+        let begin = Instant::now();
+        loop {
+            match attempt() {
+                Ok(value) => return Ok(value),
+                Err(error) if begin.elapsed() >= self.patience => {
+                    return Err(error.context(otherwise.to_owned()));
+                }
+                // Another machine's state: there is no event to wait for.
+                Err(_) => thread::sleep(Duration::from_millis(200)),
+            }
+        }
+    }
+}

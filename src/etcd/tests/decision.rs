@@ -1,0 +1,226 @@
+//! One case a test: what is remembered, what is seen, what follows.
+
+use std::collections::BTreeMap;
+
+use super::super::{
+    Data, Decision, Id, Member, Observation, Record, Situation, State, Step, cluster_id, decide,
+};
+
+const TOKEN: &str = "token";
+
+fn url(host: &str) -> String {
+    format!("https://{host}:2380")
+}
+
+fn hosts(names: &[&str]) -> BTreeMap<String, String> {
+    names.iter().map(|it| ((*it).to_owned(), url(it))).collect()
+}
+
+fn record(state: State) -> Record {
+    Record { state, ..Record::founding(TOKEN, &hosts(&["a", "b", "c"])) }
+}
+
+fn ours() -> Id {
+    cluster_id(TOKEN, &hosts(&["a", "b", "c"]))
+}
+
+fn empty() -> Observation {
+    Observation::default()
+}
+
+/// A host with data of `cluster`; its member number is derived from nothing, as after a join.
+fn holds(cluster: Id, member: u64, last_index: u64) -> Observation {
+    Observation { data: Some(Data { cluster_id: cluster, member_id: Id(member), last_index }), members: None }
+}
+
+fn member(id: u64, host: &str) -> Member {
+    Member { id: Id(id), name: host.to_owned(), peer_urls: vec![url(host)] }
+}
+
+fn answers(member_id: u64, members: &[Member]) -> Observation {
+    Observation { members: Some(members.to_vec()), ..holds(ours(), member_id, 100) }
+}
+
+fn decision(record: Option<Record>, expected: &[&str], observed: Vec<(&str, Observation)>) -> Decision {
+    let observed = observed.into_iter().map(|(host, seen)| (host.to_owned(), seen)).collect();
+    decide(&Situation { record, expected: hosts(expected), observed }, TOKEN)
+}
+
+fn steps(decision: &Decision) -> Vec<(&str, &str)> {
+    let name = |step: &Step| match step {
+        Step::Start => "start",
+        Step::Found => "found",
+        Step::Join => "join",
+        Step::Rejoin => "rejoin",
+        Step::Readdress => "readdress",
+        Step::Refuse(_) => "refuse",
+    };
+    decision.steps.iter().map(|(host, step)| (host.as_str(), name(step))).collect()
+}
+
+fn refusal<'a>(decision: &'a Decision, host: &str) -> &'a str {
+    match &decision.steps[host] {
+        Step::Refuse(reason) => reason,
+        step => panic!("{host} is not refused but told to {step:?}"),
+    }
+}
+
+const ALL: &[&str] = &["a", "b", "c"];
+
+#[test]
+fn nothing_anywhere_is_founded_and_remembered_first() {
+    let it = decision(None, ALL, vec![("a", empty()), ("b", empty()), ("c", empty())]);
+    assert_eq!(steps(&it), [("a", "found"), ("b", "found"), ("c", "found")]);
+    assert_eq!(it.record, Some(record(State::Founding)));
+}
+
+#[test]
+fn nothing_is_founded_while_a_host_is_out_of_sight() {
+    let it = decision(None, ALL, vec![("b", empty()), ("c", empty())]);
+    assert!(refusal(&it, "b").contains("a did not answer"));
+    assert_eq!(it.record, None);
+}
+
+#[test]
+fn a_founding_that_was_killed_continues_with_the_same_token() {
+    let other = Record::founding("earlier", &hosts(ALL));
+    let seen = vec![("a", holds(other.cluster_id, 1, 3)), ("b", empty()), ("c", empty())];
+    let it = decision(Some(other.clone()), ALL, seen);
+    assert_eq!(steps(&it), [("a", "start"), ("b", "found"), ("c", "found")]);
+    assert_eq!(it.record, Some(other.clone()));
+    let it = decision(Some(other.clone()), ALL, vec![("a", empty()), ("b", empty()), ("c", empty())]);
+    assert_eq!(it.record, Some(other));
+}
+
+#[test]
+fn a_founding_that_started_nothing_takes_the_hosts_as_they_are_now() {
+    let it = decision(
+        Some(record(State::Founding)),
+        &["a", "b", "c", "d"],
+        vec![("a", empty()), ("b", empty()), ("c", empty()), ("d", empty())],
+    );
+    assert_eq!(it.record, Some(Record::founding(TOKEN, &hosts(&["a", "b", "c", "d"]))));
+    assert_eq!(it.steps["d"], Step::Found);
+}
+
+#[test]
+fn a_founder_that_lost_its_data_does_not_found_again_what_elected_a_leader() {
+    let seen = vec![("a", empty()), ("b", holds(ours(), 2, 4)), ("c", holds(ours(), 3, 3))];
+    let it = decision(Some(record(State::Founding)), ALL, seen);
+    assert_eq!(steps(&it), [("a", "join"), ("b", "start"), ("c", "start")]);
+    assert_eq!(it.record, Some(record(State::Founded)));
+}
+
+#[test]
+fn a_killed_founding_waits_for_all_its_founders() {
+    let it = decision(Some(record(State::Founding)), ALL, vec![("a", empty()), ("b", holds(ours(), 2, 3))]);
+    assert!(refusal(&it, "a").contains("c did not answer"));
+    assert_eq!(it.steps["b"], Step::Start);
+}
+
+#[test]
+fn a_host_without_data_joins_what_was_founded() {
+    let members = [member(1, "a"), member(2, "b"), member(3, "c")];
+    let seen = vec![("a", empty()), ("b", answers(2, &members)), ("c", answers(3, &members))];
+    let it = decision(Some(record(State::Founded)), ALL, seen);
+    assert_eq!(steps(&it), [("a", "join"), ("b", "start"), ("c", "start")]);
+    assert_eq!(it.departed, []);
+}
+
+#[test]
+fn without_a_majority_nobody_joins_and_the_message_names_the_restore() {
+    let seen = vec![("a", empty()), ("b", empty()), ("c", holds(ours(), 3, 100))];
+    let it = decision(Some(record(State::Founded)), ALL, seen);
+    assert!(refusal(&it, "a").contains("restore.yml -e etcd_snapshot=FILE"));
+    assert_eq!(steps(&it), [("a", "refuse"), ("b", "refuse"), ("c", "start")]);
+}
+
+#[test]
+fn what_was_founded_is_not_founded_again_when_all_data_is_gone() {
+    let it =
+        decision(Some(record(State::Founded)), ALL, vec![("a", empty()), ("b", empty()), ("c", empty())]);
+    assert_eq!(steps(&it), [("a", "refuse"), ("b", "refuse"), ("c", "refuse")]);
+}
+
+#[test]
+fn members_that_are_all_stopped_start_and_take_the_empty_host_in() {
+    let seen = vec![("a", empty()), ("b", holds(ours(), 2, 100)), ("c", holds(ours(), 3, 100))];
+    let it = decision(Some(record(State::Founded)), ALL, seen);
+    assert_eq!(steps(&it), [("a", "join"), ("b", "start"), ("c", "start")]);
+}
+
+#[test]
+fn a_lost_record_is_rebuilt_from_the_data() {
+    let seen = vec![("a", empty()), ("b", holds(ours(), 2, 100)), ("c", holds(ours(), 3, 100))];
+    let it = decision(None, ALL, seen);
+    assert_eq!(steps(&it), [("a", "join"), ("b", "start"), ("c", "start")]);
+    assert_eq!(it.record, Some(Record::rebuilt(ours())));
+}
+
+#[test]
+fn a_lost_record_is_not_rebuilt_from_a_single_host_of_three() {
+    let it = decision(None, ALL, vec![("a", holds(Id(7), 1, 100))]);
+    assert!(refusal(&it, "a").contains("7 on a; no answer from b, c"), "{it:?}");
+    assert_eq!(it.record, None);
+}
+
+#[test]
+fn a_lost_record_is_not_rebuilt_where_two_clusters_could_be_meant() {
+    let seen = vec![("a", holds(Id(7), 1, 100)), ("b", holds(ours(), 2, 100)), ("c", empty())];
+    let it = decision(None, ALL, seen);
+    assert!(refusal(&it, "c").contains("7 on a"), "{it:?}");
+    let members = [member(2, "b")];
+    let seen = vec![("a", holds(Id(7), 1, 100)), ("b", answers(2, &members)), ("c", empty())];
+    assert_eq!(steps(&decision(None, ALL, seen)), [("a", "refuse"), ("b", "start"), ("c", "join")]);
+}
+
+#[test]
+fn data_of_another_cluster_is_refused_on_its_host_only() {
+    let members = [member(2, "b"), member(3, "c")];
+    let seen = vec![("a", holds(Id(7), 1, 100)), ("b", answers(2, &members)), ("c", answers(3, &members))];
+    let it = decision(Some(record(State::Founded)), ALL, seen);
+    assert!(refusal(&it, "a").contains("data of etcd cluster 7"));
+    assert_eq!(it.steps["b"], Step::Start);
+}
+
+#[test]
+fn a_removed_member_that_returns_with_its_old_data_joins_anew() {
+    let members = [member(2, "b"), member(3, "c")];
+    let seen = vec![("a", holds(ours(), 1, 50)), ("b", answers(2, &members)), ("c", answers(3, &members))];
+    assert_eq!(decision(Some(record(State::Founded)), ALL, seen).steps["a"], Step::Rejoin);
+}
+
+#[test]
+fn a_host_that_left_the_group_leaves_the_membership() {
+    let members = [member(1, "a"), member(2, "b"), member(3, "c")];
+    let seen = vec![("b", answers(2, &members)), ("c", answers(3, &members))];
+    let it = decision(Some(record(State::Founded)), &["b", "c"], seen);
+    assert_eq!(it.departed, [member(1, "a")]);
+}
+
+#[test]
+fn a_host_that_is_only_out_of_sight_stays_a_member() {
+    let members = [member(1, "a"), member(2, "b"), member(3, "c")];
+    let seen = vec![("b", answers(2, &members)), ("c", answers(3, &members))];
+    assert_eq!(decision(Some(record(State::Founded)), ALL, seen).departed, []);
+}
+
+#[test]
+fn a_renamed_or_announced_host_does_not_leave() {
+    let announced = Member { name: String::new(), ..member(1, "a") };
+    let members = [announced, member(2, "old-name-of-b"), member(3, "c")];
+    let seen = vec![("b", answers(2, &members)), ("c", answers(3, &members))];
+    assert_eq!(decision(Some(record(State::Founded)), ALL, seen).departed, []);
+}
+
+#[test]
+fn a_host_with_a_new_address_tells_the_others() {
+    let moved = Member { peer_urls: vec!["https://before:2380".to_owned()], ..member(1, "a") };
+    let members = [moved, member(2, "b"), member(3, "c")];
+    let seen = vec![("a", holds(ours(), 1, 50)), ("b", answers(2, &members)), ("c", answers(3, &members))];
+    let it = decision(Some(record(State::Founded)), ALL, seen);
+    assert_eq!(
+        (steps(&it), it.departed.len()),
+        (vec![("a", "readdress"), ("b", "start"), ("c", "start")], 0)
+    );
+}

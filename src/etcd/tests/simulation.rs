@@ -1,0 +1,251 @@
+//! A small world: disks, members, a control node. Whatever is wiped, killed or out of sight, there is never
+//! a second cluster, and what can heal does.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use super::super::{
+    Data, Id, Member, Observation, Record, Situation, State, Step, cluster_id, decide, member_id,
+};
+
+const HOSTS: usize = 5;
+
+#[derive(Clone, Debug)]
+enum Event {
+    /// A run that does not reach some hosts and is killed after some writes.
+    Run { reached: u8, writes: usize },
+    /// A host is installed anew.
+    Wipe(usize),
+    /// A host's etcd stops, or starts again.
+    Switch(usize),
+    /// Another set of hosts is in the group.
+    Group(u8),
+    /// The control node loses its record.
+    LoseRecord,
+}
+
+struct World {
+    group: BTreeSet<usize>,
+    disks: Vec<Option<Data>>,
+    on: Vec<bool>,
+    record: Option<Record>,
+    members: BTreeMap<Id, Vec<Member>>,
+    runs: u64,
+}
+
+fn name(host: usize) -> String {
+    format!("host{host}")
+}
+
+fn url(host: usize) -> String {
+    format!("https://{}:2380", name(host))
+}
+
+fn set(mask: u8) -> BTreeSet<usize> {
+    (0..HOSTS).filter(|it| mask >> it & 1 == 1).collect()
+}
+
+impl World {
+    fn new() -> Self {
+        let disks = vec![None; HOSTS];
+        Self {
+            group: set(0b111),
+            disks,
+            on: vec![true; HOSTS],
+            record: None,
+            members: BTreeMap::new(),
+            runs: 0,
+        }
+    }
+
+    fn has_majority(&self, cluster: Id) -> bool {
+        let Some(members) = self.members.get(&cluster) else { return false };
+        let running = |it: &&Member| {
+            (0..HOSTS).any(|host| {
+                self.on[host]
+                    && self.disks[host]
+                        .is_some_and(|disk| (disk.cluster_id, disk.member_id) == (cluster, it.id))
+            })
+        };
+        members.iter().filter(running).count() > members.len() / 2
+    }
+
+    /// A majority elects a leader; everyone who runs hears of it.
+    fn elect(&mut self) {
+        for host in 0..HOSTS {
+            let Some(disk) = self.disks[host].filter(|it| self.on[host] && self.has_majority(it.cluster_id))
+            else {
+                continue;
+            };
+            self.disks[host] = Some(Data { last_index: 100, ..disk });
+        }
+        let alive = self.members.keys().filter(|it| self.has_majority(**it)).count();
+        assert!(alive <= 1, "two clusters are alive");
+    }
+
+    fn observe(&self, host: usize) -> Observation {
+        let data = self.disks[host];
+        let answers = |it: &Data| {
+            self.on[host]
+                && self.has_majority(it.cluster_id)
+                && self.members[&it.cluster_id].iter().any(|m| m.id == it.member_id)
+        };
+        Observation { data, members: data.filter(answers).map(|it| self.members[&it.cluster_id].clone()) }
+    }
+
+    /// `None`: killed after `writes` writes.
+    fn run(&mut self, reached: &BTreeSet<usize>, mut writes: usize) -> Option<()> {
+        self.runs += 1;
+        let mut write = || {
+            writes = writes.checked_sub(1)?;
+            Some(())
+        };
+        let expected = self.group.iter().map(|it| (name(*it), url(*it))).collect();
+        let seen: Vec<usize> = self.group.intersection(reached).copied().collect();
+        let observed = seen.iter().map(|it| (name(*it), self.observe(*it))).collect();
+        let situation = Situation { record: self.record.clone(), expected, observed };
+        let decision = decide(&situation, &format!("token{}", self.runs));
+        let foundings = decision.steps.values().filter(|it| **it == Step::Found).count();
+        if decision.record.as_ref().is_some_and(|it| it.state == State::Founded) {
+            assert_eq!(foundings, 0, "what is founded is not founded again");
+        }
+        write()?;
+        self.record.clone_from(&decision.record);
+        for host in &seen {
+            match decision.steps[&name(*host)] {
+                Step::Found => {
+                    write()?;
+                    self.found(*host);
+                }
+                Step::Start | Step::Readdress => self.on[*host] = true,
+                _ => {}
+            }
+        }
+        self.elect();
+        let Some(cluster) = decision.record.map(|it| it.cluster_id) else { return Some(()) };
+        for member in &decision.departed {
+            if !self.has_majority(cluster) {
+                break;
+            }
+            write()?;
+            self.members.get_mut(&cluster)?.retain(|it| it.id != member.id);
+        }
+        for host in seen.iter().filter(|it| matches!(decision.steps[&name(**it)], Step::Join | Step::Rejoin))
+        {
+            write()?;
+            self.disks[*host] = None;
+            write()?;
+            let own = |it: &Member| it.peer_urls == [url(*host)];
+            if self.has_majority(cluster)
+                && !self.members[&cluster].iter().any(|it| own(it) && it.name.is_empty())
+            {
+                self.members.get_mut(&cluster)?.retain(|it| !own(it));
+                write()?;
+                let id = member_id(&format!("{cluster} {}", self.runs), &url(*host));
+                self.members.get_mut(&cluster)?.push(Member {
+                    id,
+                    name: String::new(),
+                    peer_urls: vec![url(*host)],
+                });
+                write()?;
+            }
+            let Some(entry) = self
+                .members
+                .get_mut(&cluster)
+                .and_then(|it| it.iter_mut().find(|it| own(it) && it.name.is_empty()))
+            else {
+                continue;
+            };
+            entry.name = name(*host);
+            self.disks[*host] = Some(Data { cluster_id: cluster, member_id: entry.id, last_index: 100 });
+            self.on[*host] = true;
+            self.elect();
+        }
+        Some(())
+    }
+
+    fn found(&mut self, host: usize) {
+        let record = self.record.as_ref().unwrap();
+        assert!(self.disks[host].is_none(), "data is never overwritten");
+        let id = cluster_id(&record.token, &record.members);
+        let elected: Vec<Id> =
+            self.disks.iter().flatten().filter(|it| it.last_index == 100).map(|it| it.cluster_id).collect();
+        assert!(!elected.contains(&id), "a founder forgets what it has voted for");
+        assert!(!elected.into_iter().any(|it| self.has_majority(it)), "founds beside a cluster that lives");
+        let member = |(name, url): (&String, &String)| Member {
+            id: member_id(&record.token, url),
+            name: name.clone(),
+            peer_urls: vec![url.clone()],
+        };
+        self.members.entry(id).or_insert_with(|| record.members.iter().map(member).collect());
+        let member_id = member_id(&record.token, &record.members[&name(host)]);
+        let last_index = record.members.len() as u64;
+        self.disks[host] = Some(Data { cluster_id: id, member_id, last_index });
+        self.on[host] = true;
+    }
+
+    fn happens(&mut self, event: &Event) {
+        match event {
+            Event::Run { reached, writes } => {
+                self.run(&set(*reached), *writes);
+            }
+            Event::Wipe(host) => self.disks[*host] = None,
+            Event::Switch(host) => self.on[*host] ^= true,
+            Event::Group(mask) => self.group = set(*mask),
+            Event::LoseRecord => self.record = None,
+        }
+        self.elect();
+    }
+}
+
+fn event(last: Event) -> impl Strategy<Value = Event> {
+    prop_oneof![
+        6 => (prop_oneof![3 => Just(0xff_u8), 1 => any::<u8>()], prop_oneof![2 => Just(usize::MAX), 2 => 0..8_usize])
+            .prop_map(|(reached, writes)| Event::Run { reached, writes }),
+        2 => (0..HOSTS).prop_map(Event::Wipe),
+        2 => (0..HOSTS).prop_map(Event::Switch),
+        1 => match last {
+            Event::Group(_) => (1..32_u8).prop_map(Event::Group).boxed(),
+            last => Just(last).boxed(),
+        },
+    ]
+}
+
+/// Where a majority is left in the group, two undisturbed runs make every host of it a member, and nobody else.
+fn heals(world: &mut World) {
+    let Some(cluster) = world.record.as_ref().map(|it| it.cluster_id) else { return };
+    for host in 0..HOSTS {
+        world.on[host] &= world.group.contains(&host);
+    }
+    if !world.has_majority(cluster) || world.disks.iter().flatten().any(|it| it.cluster_id != cluster) {
+        return;
+    }
+    let all = set(0xff);
+    assert_eq!((world.run(&all, usize::MAX), world.run(&all, usize::MAX)), (Some(()), Some(())));
+    let names: BTreeSet<String> = world.members[&cluster].iter().map(|it| it.name.clone()).collect();
+    assert_eq!(names, world.group.iter().map(|it| name(*it)).collect());
+    assert!(world.group.iter().all(|it| world.disks[*it].is_some_and(|it| it.cluster_id == cluster)));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_group_changes(events in prop::collection::vec(event(Event::Group(0)), 1..30)) {
+        let mut world = World::new();
+        for event in &events {
+            world.happens(event);
+        }
+        heals(&mut world);
+    }
+
+    #[test]
+    fn the_record_is_lost(events in prop::collection::vec(event(Event::LoseRecord), 1..30)) {
+        let mut world = World::new();
+        for event in &events {
+            world.happens(event);
+        }
+        heals(&mut world);
+    }
+}
