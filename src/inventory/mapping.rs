@@ -51,7 +51,7 @@ impl Mapping {
 
 impl Key {
     /// The same text for keys that Python holds equal.
-    fn identity(&self) -> String {
+    pub fn identity(&self) -> String {
         match self {
             Self::Null => "none".to_owned(),
             Self::Bool(bool) => format!("number {}", u8::from(*bool)),

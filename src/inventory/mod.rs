@@ -15,6 +15,7 @@ mod pattern;
 mod read;
 mod value;
 mod words;
+mod yaml;
 
 pub use hosts::{Group, Host, HostId, Hosts, Owner};
 pub use value::{Value, Variable, Variables};

@@ -1,7 +1,8 @@
-//! Opens an inventory file and finds out its format.
+//! Opens an inventory file and finds out its format as Ansible does: YAML first, then INI.
 
-use super::{Hosts, ini};
+use super::{Hosts, ini, yaml};
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::yaml::{Node, Value as Shape, load};
 use std::{path::Path, sync::Arc};
 
 impl Hosts {
@@ -13,16 +14,65 @@ impl Hosts {
         let label: Arc<str> = Arc::from(path.display().to_string());
         let bytes = std::fs::read(path)
             .map_err(|error| vec![Diagnostic::of_file(&label, format!("cannot be read: {error}"))])?;
-        let text = String::from_utf8(bytes)
-            .map_err(|error| vec![Diagnostic::of_file(&label, format!("is not UTF-8: {error}"))])?;
-        Self::parse(&label, &text)
+        Self::parse(&label, &decode(&label, &bytes)?)
     }
 
-    /// The inventory that a text describes; `label` names it in messages, and its extension tells the format.
+    /// The inventory that a text describes; `label` names it in messages, and its extension tells the format:
+    /// none, `.yml`, `.yaml` and `.json` may be YAML or INI, all others are INI.
     ///
     /// # Errors
     /// All mistakes found, in the order of the file.
     pub fn parse(label: &Arc<str>, text: &str) -> Result<Self, Diagnostics> {
-        ini::read(label, text)
+        let refused = |message: &str| Err(vec![Diagnostic::of_file(label, message)]);
+        if text.starts_with("$ANSIBLE_VAULT") {
+            return refused(
+                "is encrypted as a whole; keep it readable and encrypt single values with !vault",
+            );
+        }
+        let extension = Path::new(&**label).extension().map(|it| it.to_string_lossy().into_owned());
+        match extension.as_deref() {
+            None | Some("yml" | "yaml" | "json") => {}
+            Some("toml") => return refused("is TOML; minicluster reads INI, YAML and JSON"),
+            Some(_) => return ini::read(label, text),
+        }
+        let json = serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+        match load(label, text) {
+            Ok(root) if is_inventory(&root) => yaml::read(label, &root, json),
+            Ok(_) => ini::read(label, text),
+            Err(mistake) => ini::read(label, text).map_err(|of_ini| {
+                if extension.is_some() || begins_like_yaml(text) { vec![*mistake] } else { of_ini }
+            }),
+        }
     }
+}
+
+/// A mapping with anything in it; all else is INI to Ansible.
+fn is_inventory(root: &Node) -> bool {
+    matches!(&root.value, Shape::Mapping(entries) if !entries.is_empty())
+}
+
+/// Whether the first line that says anything is one of YAML rather than INI.
+fn begins_like_yaml(text: &str) -> bool {
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'));
+    line.is_some_and(|line| {
+        line.starts_with("---") || line.starts_with(['{', '%']) || line.ends_with(':') || line.contains(": ")
+    })
+}
+
+/// The text of the file. Comments may be in another encoding, as Ansible allows in INI.
+fn decode(label: &Arc<str>, bytes: &[u8]) -> Result<String, Diagnostics> {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        return Ok(text.to_owned());
+    }
+    let (mut text, mut mistakes) = (String::with_capacity(bytes.len()), Diagnostics::new());
+    for (index, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
+        let readable = String::from_utf8_lossy(line);
+        let comment = readable.trim_start().starts_with(['#', ';']);
+        if std::str::from_utf8(line).is_err() && !comment {
+            let location = crate::diagnostic::Location { line: index + 1, column: 0 };
+            mistakes.push(Diagnostic::new(label, location, "is not UTF-8"));
+        }
+        text.push_str(&readable);
+    }
+    if mistakes.is_empty() { Ok(text) } else { Err(mistakes) }
 }
