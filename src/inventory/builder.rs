@@ -174,18 +174,29 @@ impl Builder {
         }
         self.settle_ungrouped();
         self.hosts.measure_depths();
-        for id in 0..self.hosts.len() {
-            let (name, location) = (&self.hosts.list[id].name, self.hosts.list[id].location);
-            if self.hosts.group_ids.contains_key(name) {
-                let message =
-                    format!("{name} is a host and a group: variables of the host may go to the group");
-                self.warn(location, message);
-            }
-        }
+        self.compare_names();
         self.hosts.warnings.sort();
         self.errors.sort();
         self.errors.dedup();
         if self.errors.is_empty() { Ok(self.hosts) } else { Err(self.errors) }
+    }
+
+    /// A name of a host and a group means the group to Ansible, where both could be meant.
+    fn compare_names(&mut self) {
+        for id in 0..self.hosts.len() {
+            let Host { name, location, variables, groups } = &self.hosts.list[id];
+            if !self.hosts.group_ids.contains_key(name) {
+                continue;
+            }
+            let (location, mixed_up) = (*location, !variables.is_empty() || groups.contains(&UNGROUPED));
+            let message =
+                format!("{name} is a host and a group; Ansible gives the host's variables to the group");
+            if mixed_up {
+                self.error(location, message + ": rename one");
+            } else {
+                self.warn(location, message);
+            }
+        }
     }
 
     fn settle_ungrouped(&mut self) {

@@ -3,7 +3,7 @@
 mod json;
 
 use super::hosts::{ALL, Group, GroupId, HostId, Hosts};
-use super::value::Variables;
+use super::value::{Value, Variables};
 use json::Writer;
 use serde_json::{Map, Value as Json};
 use std::collections::HashMap;
@@ -50,6 +50,14 @@ pub fn host(hosts: &Hosts, name: &str) -> Option<String> {
     write_variables(&mut writer, &host.variables);
     writer.close();
     Some(writer.finish())
+}
+
+/// One value as `--list` prints it.
+#[must_use]
+pub fn json(value: &Value) -> String {
+    let mut writer = Writer::default();
+    writer.inventory_value(value);
+    writer.finish()
 }
 
 fn write_meta(writer: &mut Writer, hosts: &Hosts) {

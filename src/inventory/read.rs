@@ -37,7 +37,7 @@ impl Hosts {
         }
         let json = serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
         match load(label, text) {
-            Ok(root) if is_inventory(&root) => yaml::read(label, &root, json),
+            Ok(root) if is_inventory(&root) => yaml::read(label, text, &root, json),
             Ok(_) => ini::read(label, text),
             Err(mistake) => ini::read(label, text).map_err(|of_ini| {
                 if extension.is_some() || begins_like_yaml(text) { vec![*mistake] } else { of_ini }

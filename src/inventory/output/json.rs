@@ -71,7 +71,7 @@ impl Writer {
         self.filled = true;
     }
 
-    fn inventory_value(&mut self, value: &Value) {
+    pub fn inventory_value(&mut self, value: &Value) {
         match value {
             Value::Null => self.text.push_str("null"),
             Value::Bool(bool) => self.text.push_str(if *bool { "true" } else { "false" }),

@@ -112,7 +112,9 @@ impl Constructor {
             let key = self.key(&entry.key)?;
             if let Some(place) = places.get(&key.identity()) {
                 let pair: &mut Pair = &mut pairs[*place];
-                pair.value = &entry.value;
+                // What is overwritten must be well-formed all the same.
+                let overwritten = std::mem::replace(&mut pair.value, &entry.value);
+                self.value(overwritten, false)?;
                 let message = format!("the key {} is given twice; the last one counts", key.json_name());
                 self.warnings.push(entry.key.position.mistake(message));
                 continue;

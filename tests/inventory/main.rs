@@ -1,0 +1,144 @@
+//! What `hosts` means: Ansible itself is asked about every file here and about generated ones.
+
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod generate;
+mod oracle;
+mod random;
+
+use oracle::{Case, Verdict, judge};
+use random::Random;
+use std::{fs, path::Path};
+
+/// What we refuse though Ansible reads it; each is said in the documentation of `minicluster::inventory`.
+const EXCEPTIONS: [&str; 15] = [
+    "is a host and a group",
+    "is reserved",
+    "a set has no order",
+    "by its name (\\N",
+    "surrogate",
+    "not UTF-8",
+    "beyond 12",
+    "has no equal in JSON",
+    "`ungrouped` cannot be a child",
+    "more than",
+    "_meta",
+    "an alias inside the value",
+    "nested more than",
+    "a date cannot be a key",
+    "not valid YAML",
+];
+
+fn complaint(verdict: &Verdict) -> Option<String> {
+    let name = &verdict.name;
+    match (&verdict.refused, verdict.accepted) {
+        (None, true) if verdict.differences.is_empty() => None,
+        (None, true) => Some(format!("{name}: {}", verdict.differences.join("\n  "))),
+        (None, false) => Some(format!("{name}: Ansible refuses what we read: {}", verdict.error)),
+        (Some(_), false) => None,
+        (Some(mistakes), true)
+            if mistakes.lines().all(|line| EXCEPTIONS.iter().any(|it| line.contains(it))) =>
+        {
+            None
+        }
+        (Some(mistakes), true) => Some(format!("{name}: Ansible reads what we refuse: {mistakes}")),
+    }
+}
+
+fn assert_equal(cases: Vec<Case>, seed: Option<u64>) {
+    let verdicts = judge(cases);
+    let read = verdicts.iter().filter(|it| it.accepted).count();
+    println!("{} inventories, {read} of them read by Ansible", verdicts.len());
+    let complaints: Vec<String> = verdicts
+        .iter()
+        .filter_map(|it| complaint(it).map(|text| format!("{text}\n---\n{:.2000}\n---", it.text)))
+        .collect();
+    let seed = seed.map_or(String::new(), |seed| format!("MINICLUSTER_SEED={seed}\n"));
+    assert!(complaints.is_empty(), "{seed}{} differ:\n{}", complaints.len(), complaints.join("\n"));
+}
+
+#[test]
+fn every_case_reads_as_ansible_reads_it() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/inventory/cases");
+    let mut cases: Vec<Case> = fs::read_dir(folder)
+        .expect("the cases")
+        .map(|entry| entry.expect("a case"))
+        .map(|entry| Case {
+            name: entry.file_name().into_string().expect("UTF-8"),
+            file_name: "hosts".to_owned(),
+            text: fs::read_to_string(entry.path()).expect("a case is UTF-8"),
+        })
+        .collect();
+    cases.sort_by(|one, other| one.name.cmp(&other.name));
+    let verdicts = judge(cases);
+    for verdict in &verdicts {
+        let refused = verdict.refused.is_some();
+        let (name, mistakes) = (&verdict.name, verdict.refused.as_deref().unwrap_or(""));
+        match name.split('-').next() {
+            Some("refused") => assert!(refused && !verdict.accepted, "{name} is a mistake to both"),
+            Some("exception") => {
+                assert!(refused && verdict.accepted, "{name} is a mistake to us only: {mistakes}")
+            }
+            _ => assert!(!refused && verdict.accepted, "{name} is fine: {mistakes}"),
+        }
+        assert_eq!(complaint(verdict), None);
+    }
+}
+
+#[test]
+fn generated_inventories_read_as_ansible_reads_them() {
+    let seed = random::seed();
+    let mut random = Random::new(seed);
+    let cases = (0..300).map(|index| {
+        let (kind, text) = if index % 2 == 0 {
+            ("ini", generate::ini(&mut random))
+        } else {
+            ("yaml", generate::yaml(&mut random))
+        };
+        Case { name: format!("{kind} {index}"), file_name: "hosts".to_owned(), text }
+    });
+    assert_equal(cases.collect(), Some(seed));
+}
+
+#[test]
+fn generated_values_mean_what_they_mean_to_ansible() {
+    let seed = random::seed();
+    let mut random = Random::new(seed);
+    let mut cases = Vec::new();
+    for (kind, count) in [("literal", 3000), ("scalar", 3000)] {
+        let (mut good, mut line) = (String::new(), 0);
+        for _ in 0..count {
+            let value = if kind == "literal" {
+                generate::literal(&mut random)
+            } else {
+                generate::scalar(&mut random)
+            };
+            let one = if kind == "literal" {
+                format!("[a]\nw\n[a:vars]\nv{line}={value}\n")
+            } else {
+                format!("a:\n  hosts: {{w: }}\n  vars:\n    v{line}: {value}\n")
+            };
+            let label = std::sync::Arc::from("hosts");
+            if minicluster::inventory::Hosts::parse(&label, &one).is_err() {
+                // One mistake hides all other values of a file, so it gets a file of its own.
+                cases.push(Case {
+                    name: format!("{kind} {value}"),
+                    file_name: "hosts".to_owned(),
+                    text: one,
+                });
+            } else {
+                good.push_str(if kind == "literal" { "" } else { "    " });
+                good.push_str(one.lines().last().expect("the value's line"));
+                good.push('\n');
+                line += 1;
+            }
+        }
+        let text = if kind == "literal" {
+            format!("[a]\nw\n[a:vars]\n{good}")
+        } else {
+            format!("a:\n  hosts: {{w: }}\n  vars:\n{}", good.replace("        ", "    "))
+        };
+        cases.push(Case { name: format!("{kind}s"), file_name: "hosts".to_owned(), text });
+    }
+    assert_equal(cases, Some(seed));
+}

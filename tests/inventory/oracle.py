@@ -1,0 +1,96 @@
+"""Asks Ansible what inventories mean, many in one process.
+
+Standard input has one JSON object a line: {"name", "hosts": path of the file, "script": path of an
+executable that prints our --list, or null where we refused the file, "effective": path of our view of
+every host's variables}. Standard output has one JSON object a line: {"name", "accepted": whether
+Ansible reads the file, "error", "differences": [...] between the file read directly, the script's
+output, and our view}.
+"""
+
+import json
+import sys
+
+from ansible import constants
+from ansible._internal._json._profiles import _inventory_legacy
+from ansible.inventory.helpers import get_group_vars
+from ansible.inventory.manager import InventoryManager
+from ansible.parsing.dataloader import DataLoader
+from ansible.plugins.loader import init_plugin_loader
+from ansible.utils.display import Display
+from ansible.utils.vars import combine_vars
+
+WHERE = ("inventory_file", "inventory_dir")
+
+
+def known(variables):
+    return {name: value for name, value in variables.items() if name not in WHERE}
+
+
+def encode(value):
+    """The JSON text of variables as `ansible-inventory --list` has it, encrypted and unsafe strings marked."""
+    document = {"_meta": {"hostvars": {"x": value}}}
+    text = json.dumps(document, cls=_inventory_legacy.Encoder)
+    return json.loads(text)["_meta"]["hostvars"]["x"]
+
+
+def load(path, plugins):
+    constants.INVENTORY_ENABLED = plugins
+    inventory = InventoryManager(loader=DataLoader(), sources=[path])
+    groups = {
+        name: {
+            "hosts": [host.name for host in group.hosts],
+            "children": [child.name for child in group.child_groups],
+            "members": sorted(host.name for host in group.get_hosts()),
+            "vars": encode(known(group.vars)),
+            "priority": group.priority,
+            "depth": group.depth,
+        }
+        for name, group in inventory.groups.items()
+    }
+    effective = {
+        host.name: encode(known(combine_vars(get_group_vars(host.get_groups()), host.vars)))
+        for host in inventory.hosts.values()
+    }
+    hosts = {host.name: encode(known(host.vars)) for host in inventory.hosts.values()}
+    return {"groups": groups, "hosts": hosts, "effective": effective}
+
+
+def differences(one, other, path=""):
+    """Where two documents differ; equal text decides, so that NaN equals NaN and 1 is not 1.0."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for key in sorted(set(one) | set(other)):
+            if key not in one or key not in other:
+                yield f"{path}/{key}: only in {'the first' if key in one else 'the second'}"
+            else:
+                yield from differences(one[key], other[key], f"{path}/{key}")
+    elif json.dumps(one) != json.dumps(other):
+        yield f"{path}: {json.dumps(one)} != {json.dumps(other)}"
+
+
+def cause(error):
+    # The inventory manager shows the real error as a warning and raises a general one.
+    return f"{error}; {MISTAKES[-1] if MISTAKES else ''}"[:500]
+
+
+def judge(case):
+    try:
+        direct = load(case["hosts"], ["auto", "yaml", "ini", "toml"])
+    except Exception as error:  # Ansible raises many types here, and its callers catch all of them
+        return {"accepted": False, "error": cause(error), "differences": []}
+    found = []
+    if case["script"]:
+        found = [f"published{it}" for it in differences(direct, load(case["script"], ["script"]))]
+        with open(case["effective"], encoding="utf-8") as file:
+            ours = json.load(file)
+        found += [f"ours{it}" for it in differences(direct["effective"], ours["effective"], "/effective")]
+        members = {name: group["members"] for name, group in direct["groups"].items()}
+        found += [f"ours{it}" for it in differences(members, ours["members"], "/members")]
+    return {"accepted": True, "error": None, "differences": found}
+
+
+MISTAKES = []
+Display.error_as_warning = lambda self, msg, exception: MISTAKES.append(str(exception))
+init_plugin_loader()
+for line in sys.stdin:
+    case = json.loads(line)
+    print(json.dumps({"name": case["name"], **judge(case)}), flush=True)
