@@ -46,6 +46,9 @@ impl Builder {
         if name.is_empty() {
             return Err("a group's name is empty".to_owned());
         }
+        if name == "_meta" {
+            return Err("_meta means something else in a published inventory; rename the group".to_owned());
+        }
         Ok(self.group_id(name).unwrap_or_else(|| self.insert_group(name, location)))
     }
 

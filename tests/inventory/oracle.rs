@@ -49,8 +49,8 @@ pub fn judge(cases: Vec<Case>) -> Vec<Verdict> {
         .enumerate()
         .map(|(index, case)| prepare(&folder.path().join(index.to_string()), case))
         .collect();
-    let requests: String = prepared.iter().map(|(request, ..)| format!("{request}\n")).collect();
-    let answers = ask(folder.path(), &requests);
+    let requests: Vec<String> = prepared.iter().map(|(request, ..)| request.to_string()).collect();
+    let answers = ask(folder.path(), &requests.join("\n"));
     assert_eq!(answers.len(), prepared.len(), "one answer a case");
     prepared
         .into_iter()

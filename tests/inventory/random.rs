@@ -1,6 +1,6 @@
 //! Reproducible random choices.
 
-/// SplitMix64: small, and the same everywhere.
+/// `SplitMix64`: small, and the same everywhere.
 pub struct Random(u64);
 
 /// The seed of this run: `MINICLUSTER_SEED`, else the clock; printed, so that a failure can be repeated.
