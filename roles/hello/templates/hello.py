@@ -5,6 +5,7 @@
 import http.server
 import socket
 import ssl
+import sys
 
 CREDENTIALS = "/etc/credentials/x509"
 
@@ -27,9 +28,16 @@ class Hello(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body.encode())
 
 
+class Server(http.server.ThreadingHTTPServer):
+    """One line in the journal for a client that is refused, instead of a stack trace."""
+
+    def handle_error(self, request, client_address):
+        print(f"{client_address[0]}: {sys.exc_info()[1]}", file=sys.stderr, flush=True)
+
+
 context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=f"{CREDENTIALS}/ca.pem")
 context.verify_mode = ssl.CERT_REQUIRED
 context.load_cert_chain(f"{CREDENTIALS}/hello/server/cert.pem", f"{CREDENTIALS}/hello/server/private_key.pem")
-server = http.server.ThreadingHTTPServer(("", {{ hello_port }}), Hello)
+server = Server(("", {{ hello_port }}), Hello)
 server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
 server.serve_forever()
