@@ -10,34 +10,41 @@ pub(super) enum Key {
     Integer(String),
     Float(f64),
     Text(String),
+    /// In ISO format. JSON has no such key.
+    Date(String),
 }
 
 /// Keys and values as they come; a repeated key keeps its place and takes the new value.
-#[derive(Debug, Default)]
-pub(super) struct Mapping {
-    entries: Vec<(Key, Value)>,
+#[derive(Debug)]
+pub(super) struct Mapping<T> {
+    entries: Vec<(Key, T)>,
     places: std::collections::HashMap<String, usize>,
 }
 
-impl Mapping {
-    /// Adds a pair; tells whether the key was there before.
-    pub fn insert(&mut self, key: Key, value: Value) -> bool {
+impl<T> Default for Mapping<T> {
+    fn default() -> Self {
+        Self { entries: Vec::new(), places: std::collections::HashMap::new() }
+    }
+}
+
+impl<T> Mapping<T> {
+    /// Adds a pair; gives back what it replaces.
+    pub fn insert(&mut self, key: Key, value: T) -> Option<T> {
         let next = self.entries.len();
         let place = *self.places.entry(key.identity()).or_insert(next);
         if place == next {
             self.entries.push((key, value));
-        } else {
-            self.entries[place].1 = value;
+            return None;
         }
-        place != next
+        Some(std::mem::replace(&mut self.entries[place].1, value))
     }
 
     /// The mapping as JSON has it. Of keys that JSON cannot tell apart (`1`, `"1"`) the last wins.
-    pub fn finish(self) -> Value {
+    pub fn finish<E>(self, mut value: impl FnMut(T) -> Result<Value, E>) -> Result<Value, E> {
         let mut pairs: Vec<(String, Value)> = Vec::with_capacity(self.entries.len());
         let mut places = std::collections::HashMap::new();
-        for (key, value) in self.entries {
-            let name = key.json_name();
+        for (key, entry) in self.entries {
+            let (name, value) = (key.json_name(), value(entry)?);
             if let Some(place) = places.get(&name) {
                 pairs[*place] = (name, value);
             } else {
@@ -45,7 +52,7 @@ impl Mapping {
                 pairs.push((name, value));
             }
         }
-        Value::Map(pairs)
+        Ok(Value::Map(pairs))
     }
 }
 
@@ -60,6 +67,7 @@ impl Key {
             Self::Float(number) if number.fract() == 0.0 => format!("number {number:.0}"),
             Self::Float(number) => format!("number {number}"),
             Self::Text(text) => format!("text {text}"),
+            Self::Date(text) => format!("date {text}"),
         }
     }
 
@@ -70,7 +78,7 @@ impl Key {
             Self::Bool(bool) => bool.to_string(),
             Self::Integer(digits) => digits.clone(),
             Self::Float(number) => json_float(*number),
-            Self::Text(text) => text.clone(),
+            Self::Text(text) | Self::Date(text) => text.clone(),
         }
     }
 }
@@ -92,11 +100,11 @@ mod tests {
     #[test]
     fn equal_keys_are_one_and_the_last_value_wins() {
         let mut mapping = Mapping::default();
-        assert!(!mapping.insert(Key::Integer("1".to_owned()), Value::Null));
-        assert!(mapping.insert(Key::Bool(true), Value::Bool(true)));
-        assert!(mapping.insert(Key::Float(1.0), Value::Bool(false)));
-        assert!(!mapping.insert(Key::Text("x".to_owned()), Value::Null));
+        assert_eq!(mapping.insert(Key::Integer("1".to_owned()), Value::Null), None);
+        assert_eq!(mapping.insert(Key::Bool(true), Value::Bool(true)), Some(Value::Null));
+        assert_eq!(mapping.insert(Key::Float(1.0), Value::Bool(false)), Some(Value::Bool(true)));
+        assert_eq!(mapping.insert(Key::Text("x".to_owned()), Value::Null), None);
         let expected = vec![("1".to_owned(), Value::Bool(false)), ("x".to_owned(), Value::Null)];
-        assert_eq!(mapping.finish(), Value::Map(expected));
+        assert_eq!(mapping.finish(Ok::<_, ()>), Ok(Value::Map(expected)));
     }
 }

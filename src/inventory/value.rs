@@ -20,6 +20,8 @@ pub enum Value {
     Unsafe(String),
     /// The ciphertext of a `!vault` value; Ansible decrypts it.
     Vault(String),
+    /// A date or time of YAML in ISO format: text in JSON.
+    Date(String),
     /// A list.
     List(Vec<Value>),
     /// A mapping in the order of the file. Keys are unique strings, as in JSON.
@@ -45,7 +47,9 @@ impl Value {
         match self {
             Self::Bool(true) => Some("True".to_owned()),
             Self::Bool(false) => Some("False".to_owned()),
-            Self::Integer(text) | Self::Text(text) | Self::Unsafe(text) => Some(text.clone()),
+            Self::Integer(text) | Self::Text(text) | Self::Unsafe(text) | Self::Date(text) => {
+                Some(text.clone())
+            }
             Self::Float(number) => Some(python_float(*number)),
             Self::Null | Self::Vault(_) | Self::List(_) | Self::Map(_) => None,
         }

@@ -52,9 +52,9 @@ fn mapping(pairs: Vec<(Literal, Literal)>) -> Result<Value, String> {
             Literal::Refused(reason) => return Err(reason.to_owned()),
             _ => return Err("a key of a dictionary is neither text nor a number".to_owned()),
         };
-        mapping.insert(key, value(entry)?);
+        mapping.insert(key, entry);
     }
-    super::value::reject_reserved(mapping.finish())
+    super::value::reject_reserved(mapping.finish(value)?)
 }
 
 /// `str()` of a complex number.

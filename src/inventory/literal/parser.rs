@@ -33,15 +33,22 @@ pub(super) fn parse(text: &str) -> Option<Literal> {
     if text.contains('\0') {
         return None;
     }
-    let mut parser = Parser { rest: text, depth: 0 };
+    let mut parser = Parser { rest: text, depth: 0, unhashable_key: false };
     let literal = parser.list_without_brackets()?;
     parser.skip_blanks();
+    let literal = if parser.unhashable_key {
+        Literal::Refused("a key of a dictionary is a list or a dictionary")
+    } else {
+        literal
+    };
     (parser.rest.is_empty() || parser.rest.starts_with('#')).then_some(literal)
 }
 
 struct Parser<'a> {
     rest: &'a str,
     depth: usize,
+    /// Python fails on such a key, even where another value replaces that dictionary.
+    unhashable_key: bool,
 }
 
 /// Whether a literal is a bare number, to which a sign or an imaginary part may be added.
@@ -219,12 +226,8 @@ impl Parser<'_> {
             }
             pairs.push((key, self.sum()?.0));
         }
-        let unhashable = pairs.iter().any(|(key, _)| !is_hashable(key));
-        self.eat("}").then_some(if unhashable {
-            Literal::Refused("a key of a dictionary is a list or a dictionary")
-        } else {
-            Literal::Mapping(pairs)
-        })
+        self.unhashable_key |= pairs.iter().any(|(key, _)| !is_hashable(key));
+        self.eat("}").then_some(Literal::Mapping(pairs))
     }
 
     fn word_or_string(&mut self) -> Option<Literal> {

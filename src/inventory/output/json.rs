@@ -77,7 +77,7 @@ impl Writer {
             Value::Bool(bool) => self.text.push_str(if *bool { "true" } else { "false" }),
             Value::Integer(digits) => self.text.push_str(digits),
             Value::Float(number) => self.text.push_str(&json_float(*number)),
-            Value::Text(text) => self.string(text),
+            Value::Text(text) | Value::Date(text) => self.string(text),
             Value::Unsafe(text) => self.marked("__ansible_unsafe", text),
             Value::Vault(text) => self.marked("__ansible_vault", text),
             Value::List(items) => {

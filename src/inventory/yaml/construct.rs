@@ -101,7 +101,7 @@ impl Constructor {
             }
             mapping.insert(pair.key, self.value(pair.value, is_unsafe)?);
         }
-        reject_reserved(mapping.finish()).map_err(|message| node.position.mistake(message))
+        reject_reserved(mapping.finish(Ok)?).map_err(|message| node.position.mistake(message))
     }
 
     /// The pairs of a mapping; of equal keys the last value counts, at the place of the first.
@@ -110,17 +110,17 @@ impl Constructor {
         let mut places = std::collections::HashMap::new();
         for entry in node.entries().unwrap_or_default() {
             let key = self.key(&entry.key)?;
-            if let Some(place) = places.get(&key.identity()) {
-                let pair: &mut Pair = &mut pairs[*place];
-                // What is overwritten must be well-formed all the same.
-                let overwritten = std::mem::replace(&mut pair.value, &entry.value);
-                self.value(overwritten, false)?;
-                let message = format!("the key {} is given twice; the last one counts", key.json_name());
-                self.warnings.push(entry.key.position.mistake(message));
+            let next = pairs.len();
+            let place = *places.entry(key.identity()).or_insert(next);
+            if place == next {
+                pairs.push(Pair { key, key_node: &entry.key, value: &entry.value });
                 continue;
             }
-            places.insert(key.identity(), pairs.len());
-            pairs.push(Pair { key, key_node: &entry.key, value: &entry.value });
+            // What is overwritten must be well-formed all the same.
+            let overwritten = std::mem::replace(&mut pairs[place].value, &entry.value);
+            self.value(overwritten, false)?;
+            let message = format!("the key {} is given twice; the last one counts", key.json_name());
+            self.warnings.push(entry.key.position.mistake(message));
         }
         Ok(pairs)
     }
@@ -135,16 +135,7 @@ impl Constructor {
         }
         let tag = tag(node)?;
         let key = self.scalar(node, &tag)?;
-        let is_date = match tag {
-            Tag::Scalar(kind) => kind == Kind::Timestamp,
-            Tag::Implicit => {
-                !self.json
-                    && node.text().is_some_and(|it| scalar::resolve(it) == Kind::Timestamp)
-                    && matches!(node.value, Shape::Scalar(_, true))
-            }
-            _ => false,
-        };
-        if is_date {
+        if matches!(key, Key::Date(_)) {
             return Err(node.position.mistake("a date cannot be a key in JSON; quote it"));
         }
         if !matches!(key, Key::Text(_)) {
@@ -172,6 +163,7 @@ fn text_or(key: Key, is_unsafe: bool) -> Value {
         Key::Float(number) => Value::Float(number),
         Key::Text(text) if is_unsafe => Value::Unsafe(text),
         Key::Text(text) => Value::Text(text),
+        Key::Date(text) => Value::Date(text),
     }
 }
 

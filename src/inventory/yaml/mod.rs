@@ -253,6 +253,6 @@ pub(super) fn is_falsy(value: &Value) -> bool {
         Value::Text(text) | Value::Unsafe(text) => text.is_empty(),
         Value::List(items) => items.is_empty(),
         Value::Map(pairs) => pairs.is_empty(),
-        Value::Bool(true) | Value::Vault(_) => false,
+        Value::Bool(true) | Value::Vault(_) | Value::Date(_) => false,
     }
 }

@@ -109,7 +109,7 @@ pub(super) fn construct(kind: Kind, text: &str) -> Result<Key, String> {
         },
         Kind::Integer => python_integer(text).map(Key::Integer),
         Kind::Float => python_float(text).map(Key::Float),
-        Kind::Timestamp => timestamp::isoformat(text).map(Key::Text),
+        Kind::Timestamp => timestamp::isoformat(text).map(Key::Date),
         Kind::Text => Ok(Key::Text(text.to_owned())),
         Kind::Special => Err(format!("a plain {text} has a special meaning in YAML; quote it")),
     }
@@ -197,7 +197,7 @@ mod tests {
             ("-1:30.5", Key::Float(-90.5)),
             ("+.inf", Key::Float(f64::INFINITY)),
             ("1.2.3", text("1.2.3")),
-            ("2024-02-29", text("2024-02-29")),
+            ("2024-02-29", Key::Date("2024-02-29".to_owned())),
             ("0644", integer("420")),
             ("+0", integer("0")),
         ];
