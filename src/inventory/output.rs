@@ -2,7 +2,7 @@
 
 mod json;
 
-use super::hosts::{ALL, Group, GroupId, HostId, Hosts};
+use super::hosts::{ALL, Group, GroupId, HostId, Hosts, UNGROUPED};
 use super::value::{Value, Variables};
 use json::Writer;
 use serde_json::{Map, Value as Json};
@@ -32,6 +32,9 @@ pub fn list(hosts: &Hosts, services: &[ServiceGroup], all: &Map<String, Json>) -
     for (id, group) in hosts.groups.iter().enumerate() {
         let added = if id == ALL { Some(all) } else { None };
         write_group(&mut writer, hosts, group, added);
+    }
+    if !services.is_empty() {
+        write_ungrouped(&mut writer, hosts);
     }
     let members = Members::of(hosts, services);
     for service in services {
@@ -102,6 +105,25 @@ fn write_group(writer: &mut Writer, hosts: &Hosts, group: &Group, added: Option<
     writer.close();
 }
 
+/// A host that runs a service is in a group, so Ansible takes it out of `ungrouped`. Where that group has
+/// variables, another group keeps them for the host.
+fn write_ungrouped(writer: &mut Writer, hosts: &Hosts) {
+    let ungrouped = &hosts.groups[UNGROUPED];
+    if ungrouped.hosts.is_empty() || ungrouped.variables.is_empty() {
+        return;
+    }
+    let mut name = "ungrouped_hosts".to_owned();
+    while hosts.group(&name).is_some() {
+        name.push('_');
+    }
+    writer.open_key(&name);
+    writer.names("hosts", ungrouped.hosts.iter().map(|id| hosts.list[*id].name.as_str()));
+    writer.open_key("vars");
+    write_variables(writer, &ungrouped.variables);
+    writer.close();
+    writer.close();
+}
+
 /// Which groups of the file may stand for the hosts of a service.
 struct Members {
     /// The first group with exactly these hosts.
@@ -115,12 +137,11 @@ struct Members {
 
 impl Members {
     fn of(hosts: &Hosts, services: &[ServiceGroup]) -> Self {
-        let ungrouped = super::hosts::UNGROUPED;
         let children = &hosts.groups[ALL].children;
-        let top: Vec<GroupId> = children.iter().copied().filter(|id| *id != ungrouped).collect();
+        let top: Vec<GroupId> = children.iter().copied().filter(|id| *id != UNGROUPED).collect();
         let mut in_group = vec![false; hosts.len()];
         let mut exact = HashMap::new();
-        for id in (0..hosts.groups.len()).filter(|id| *id != ALL && *id != ungrouped) {
+        for id in (0..hosts.groups.len()).filter(|id| *id != ALL && *id != UNGROUPED) {
             let mut members = hosts.members(id);
             for host in &members {
                 in_group[*host] = true;

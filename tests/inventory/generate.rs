@@ -1,6 +1,7 @@
 //! Inventories and values made by chance, near what operators write and near the edges of the grammars.
 
 use crate::random::Random;
+use minicluster::inventory::{Hosts, output::ServiceGroup};
 use std::fmt::Write;
 
 const GROUPS: [&str; 9] = ["web", "db", "core", "eu", "us", "ungrouped", "all", "x-y", "a.b"];
@@ -288,4 +289,23 @@ fn yaml_variables(random: &mut Random, text: &mut String, indent: usize) {
             if name == "ansible_group_priority" { random.pick(&["5", "'7'", "x"]).to_owned() } else { value };
         let _ = writeln!(text, "{pad}{name}: {value}");
     }
+}
+
+/// Services on all hosts, on the hosts of a group, on some hosts, and on none. The text seeds the choice.
+pub fn services(hosts: &Hosts, text: &str) -> Vec<ServiceGroup> {
+    let mut random =
+        Random::new(text.bytes().fold(7, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte))));
+    let groups: Vec<&str> = hosts.groups().map(|group| group.name.as_str()).collect();
+    (0..=random.below(5))
+        .map(|index| {
+            let members = match random.below(4) {
+                0 => (0..hosts.len()).collect(),
+                1 | 2 => hosts.hosts_of(random.pick(&groups)).expect("a group of the file"),
+                _ => (0..hosts.len()).filter(|_| random.once_in(3)).collect(),
+            };
+            let name = format!("service{index}");
+            let variables = [(format!("enable_{name}"), serde_json::json!(true))].into_iter().collect();
+            ServiceGroup { name, hosts: members, variables }
+        })
+        .collect()
 }

@@ -63,10 +63,9 @@ fn every_case_reads_as_ansible_reads_it() {
     let mut cases: Vec<Case> = fs::read_dir(folder)
         .expect("the cases")
         .map(|entry| entry.expect("a case"))
-        .map(|entry| Case {
-            name: entry.file_name().into_string().expect("UTF-8"),
-            file_name: "hosts".to_owned(),
-            text: fs::read_to_string(entry.path()).expect("a case is UTF-8"),
+        .map(|entry| {
+            let name = entry.file_name().into_string().expect("UTF-8");
+            Case::plain(name, fs::read_to_string(entry.path()).expect("a case is UTF-8"))
         })
         .collect();
     cases.sort_by(|one, other| one.name.cmp(&other.name));
@@ -97,7 +96,7 @@ fn generated_inventories_read_as_ansible_reads_them() {
         } else {
             ("yaml", generate::yaml(&mut random))
         };
-        Case { name: format!("{kind} {index}"), file_name: "hosts".to_owned(), text }
+        Case::plain(format!("{kind} {index}"), text)
     });
     assert_equal(cases.collect(), Some(seed));
 }
@@ -123,11 +122,7 @@ fn generated_values_mean_what_they_mean_to_ansible() {
             let label = std::sync::Arc::from("hosts");
             if minicluster::inventory::Hosts::parse(&label, &one).is_err() {
                 // One mistake hides all other values of a file, so it gets a file of its own.
-                cases.push(Case {
-                    name: format!("{kind} {value}"),
-                    file_name: "hosts".to_owned(),
-                    text: one,
-                });
+                cases.push(Case::plain(format!("{kind} {value}"), one));
             } else {
                 good.push_str(if kind == "literal" { "" } else { "    " });
                 good.push_str(one.lines().last().expect("the value's line"));
@@ -140,7 +135,18 @@ fn generated_values_mean_what_they_mean_to_ansible() {
         } else {
             format!("a:\n  hosts: {{w: }}\n  vars:\n{}", good.replace("        ", "    "))
         };
-        cases.push(Case { name: format!("{kind}s"), file_name: "hosts".to_owned(), text });
+        cases.push(Case::plain(format!("{kind}s"), text));
     }
     assert_equal(cases, Some(seed));
+}
+
+#[test]
+fn services_change_no_variable_of_a_host_and_run_where_they_are_placed() {
+    let seed = random::seed();
+    let mut random = Random::new(seed);
+    let cases = (0..300).map(|index| {
+        let text = if index % 2 == 0 { generate::ini(&mut random) } else { generate::yaml(&mut random) };
+        Case { services: generate::services, ..Case::plain(format!("services {index}"), text) }
+    });
+    assert_equal(cases.collect(), Some(seed));
 }

@@ -2,7 +2,7 @@
 
 Standard input has one JSON object a line: {"name", "hosts": path of the file, "script": path of an
 executable that prints our --list, or null where we refused the file, "effective": path of our view of
-every host's variables}. Standard output has one JSON object a line: {"name", "accepted": whether
+every host's variables, "services": {name: hosts} published beside the groups of the file}. Standard output has one JSON object a line: {"name", "accepted": whether
 Ansible reads the file, "error", "differences": [...] between the file read directly, the script's
 output, and our view}.
 """
@@ -67,6 +67,38 @@ def differences(one, other, path=""):
         yield f"{path}: {json.dumps(one)} != {json.dumps(other)}"
 
 
+def without_services(published, services):
+    """The published inventory as it would be without services, and what is wrong with them.
+
+    A host that runs a service is in a group, so `ungrouped` empties; groups may lie deeper, as long as
+    every host sees the same variables.
+    """
+    wrong = []
+    flags = {f"enable_{name}" for name in services}
+    for name, hosts in services.items():
+        group = published["groups"].pop(name)
+        if group["members"] != sorted(hosts):
+            wrong.append(f"service {name} runs on {group['members']}, not {sorted(hosts)}")
+        published["groups"]["all"]["children"].remove(name)
+    if published["groups"].pop("ungrouped_hosts", None):
+        published["groups"]["all"]["children"].remove("ungrouped_hosts")
+    for host, variables in published["effective"].items():
+        on = {flag for flag in flags if variables.pop(flag)}
+        if on != {f"enable_{name}" for name, hosts in services.items() if host in hosts}:
+            wrong.append(f"{host} has {on} enabled")
+    for flag in flags:
+        del published["groups"]["all"]["vars"][flag]
+    return wrong
+
+
+def without_depths(inventory):
+    for name, group in inventory["groups"].items():
+        del group["depth"]
+        if name == "ungrouped":
+            group["hosts"], group["members"] = [], []
+    return inventory
+
+
 def cause(error):
     # The inventory manager shows the real error as a warning and raises a general one.
     return f"{error}; {MISTAKES[-1] if MISTAKES else ''}"[:500]
@@ -79,12 +111,18 @@ def judge(case):
         return {"accepted": False, "error": cause(error), "differences": []}
     found = []
     if case["script"]:
-        found = [f"published{it}" for it in differences(direct, load(case["script"], ["script"]))]
+        published = load(case["script"], ["script"])
+        if case["services"]:
+            found = without_services(published, case["services"])
+            without_depths(published)
+            without_depths(direct)
+        found += [f"published{it}" for it in differences(direct, published)]
         with open(case["effective"], encoding="utf-8") as file:
             ours = json.load(file)
         found += [f"ours{it}" for it in differences(direct["effective"], ours["effective"], "/effective")]
         members = {name: group["members"] for name, group in direct["groups"].items()}
-        found += [f"ours{it}" for it in differences(members, ours["members"], "/members")]
+        if not case["services"]:
+            found += [f"ours{it}" for it in differences(members, ours["members"], "/members")]
     return {"accepted": True, "error": None, "differences": found}
 
 

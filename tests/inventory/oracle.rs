@@ -1,6 +1,9 @@
 //! Puts inventories to Ansible: what the file means to it, what our `--list` makes of it, and our own view.
 
-use minicluster::inventory::{Hosts, output};
+use minicluster::inventory::{
+    Hosts,
+    output::{self, ServiceGroup},
+};
 use serde_json::{Map, Value, json};
 use std::{
     fs,
@@ -19,6 +22,15 @@ pub struct Case {
     pub file_name: String,
     /// The inventory.
     pub text: String,
+    /// Services to publish beside it: each runs on the hosts whose place the function approves of.
+    pub services: fn(&Hosts, &str) -> Vec<ServiceGroup>,
+}
+
+impl Case {
+    /// An inventory alone.
+    pub fn plain(name: String, text: String) -> Self {
+        Self { name, file_name: "hosts".to_owned(), text, services: |_, _| Vec::new() }
+    }
 }
 
 /// What came of a case.
@@ -77,23 +89,33 @@ fn prepare(folder: &Path, case: Case) -> (Value, Case, Option<String>) {
     let hosts_path = folder.join(&case.file_name);
     fs::write(&hosts_path, &case.text).expect("the inventory is written");
     let label = Arc::from(case.file_name.as_str());
+    let mut named = Map::new();
     let (script, refused) = match Hosts::parse(&label, &case.text) {
-        Ok(hosts) => (Some(publish(folder, &hosts)), None),
+        Ok(hosts) => {
+            let services = (case.services)(&hosts, &case.text);
+            for service in &services {
+                let on: Vec<&str> = service.hosts.iter().map(|id| hosts.host(*id).name.as_str()).collect();
+                named.insert(service.name.clone(), json!(on));
+            }
+            (Some(publish(folder, &hosts, &services)), None)
+        }
         Err(mistakes) => {
             assert!(!mistakes.is_empty(), "{}: refused without a reason", case.name);
             (None, Some(mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))
         }
     };
     let effective = folder.join("effective.json");
-    let request = json!({"name": case.name, "hosts": hosts_path, "script": script, "effective": effective});
+    let request = json!({"name": case.name, "hosts": hosts_path, "script": script,
+        "effective": effective, "services": named});
     (request, case, refused)
 }
 
 /// Writes what `--list` prints as a program that prints it, and our own view beside it.
-fn publish(folder: &Path, hosts: &Hosts) -> PathBuf {
+fn publish(folder: &Path, hosts: &Hosts, services: &[ServiceGroup]) -> PathBuf {
+    let off = services.iter().map(|it| (format!("enable_{}", it.name), json!(false))).collect();
     let script = folder.join("script");
     fs::write(&script, "#!/bin/sh\nexec cat \"$0.json\"\n").expect("the script is written");
-    fs::write(folder.join("script.json"), output::list(hosts, &[], &Map::new())).expect("so is its output");
+    fs::write(folder.join("script.json"), output::list(hosts, services, &off)).expect("so is its output");
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("the script is executable");
     fs::write(folder.join("effective.json"), our_view(hosts)).expect("our view is written");
     script
