@@ -24,7 +24,7 @@ import secrets
 import string
 from pathlib import Path
 
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.module_utils.common.json import Direction, get_module_encoder
 from ansible.plugins.action.normal import ActionModule as NormalAction
 from ansible.utils.display import Display
@@ -67,19 +67,25 @@ for x in $(stat -c %u:%A / "$@@" "$f" 2>/dev/null); do case $x in
 0:d????-??-?|$u:d????-??-?) ;; $u:-r-x------) e=1;; *:d*) echo "unsafe $d"; exit 1;; esac; done""")
 
 # Runs the copy with the arguments on standard input. When it did not end well, says so after all that the
-# program wrote, and takes the rest of the input, so that the sender is not cut off.
+# program wrote, and takes the rest of the input, so that the sender is not cut off. Status 255 would look like
+# a lost connection.
 RUN = Shell("""(if f=$(@place
-if [ $e ] && x=$(sha256sum <"$f") && [ "${x%% *}" = $h ]; then echo "$f"; else echo absent $(uname -m); exit 1; fi
+@{once}if [ $e ] && x=$(sha256sum <"$f") && [ "${x%% *}" = $h ]; then echo "$f"; else echo absent $(uname -m); exit 1; fi
 ); then @environment MINICLUSTER_NONCE=@nonce "$f" -; s=$?
-[ $s = 0 ] || { echo minicluster-ended @nonce $s >&2; PATH=/usr/bin:/bin; cat >/dev/null; }; exit $s
+[ $s = 0 ] || { echo minicluster-ended @nonce $s >&2; [ $s -lt 255 ] || s=254; PATH=/usr/bin:/bin; cat >/dev/null; }; exit $s
 else echo minicluster-refused @nonce "$f"; PATH=/usr/bin:/bin; cat >/dev/null; fi)""")
+
+# For a connection plugin that sends a command again when the connection is lost: the second one finds this run's mark.
+ONCE = Shell("""set -C; m=$d/@nonce
+{ true >"$m"; } 2>/dev/null || { if [ -e "$m" ]; then echo repeated; else echo "unusable: $d cannot be written"; fi; exit 1; }
+""")
 
 # Writes the program from standard input under a name of its own, verifies it, renames it; then removes
 # what nobody has read for a week.
 PUSH = Shell("""(PATH=/usr/bin:/bin; f=$(@place
 echo "$f"); case $f in /*) ;; *) echo "$f"; cat >/dev/null; exit 0;; esac
 umask 077; set -C; t=$f.@nonce
-if cat >"$t" && x=$(sha256sum <"$t") && [ "${x%% *}" = @sha256 ] && chmod 500 "$t" && mv -f "$t" "$f"
+if cat >"$t" && x=$(sha256sum <"$t") && [ "${x%% *}" = @sha256 ] && chmod 500 "$t" && mv -fT "$t" "$f"
 then echo minicluster-pushed @nonce; else rm -f "$t"; cat >/dev/null; fi
 n=$(date +%s); stat -c "%X %n" "${f%/*}"/* | while read -r a o; do [ $((n-a)) -lt 604800 ] || rm -f "$o"; done)""")
 
@@ -103,7 +109,7 @@ class Program:
         """Whether these are programs, and their name one that a shell takes as it is."""
         return all(b.startswith(b"\x7fELF") for b in self.builds.values()) and re.fullmatch(r"\w+", self.name, re.ASCII)
 
-    def run_command(self, nonce: str, environment: str) -> str:
+    def run_command(self, nonce: str, environment: str, may_be_repeated: bool) -> str:
         """The command that runs the copy, or refuses and says why."""
         if len(self.digests) == 1:
             digest = "h=" + "".join(self.digests.values())
@@ -111,7 +117,8 @@ class Program:
             cases = " ".join(f"{arch}) h={digest};;" for arch, digest in self.digests.items())
             digest = f"case $(uname -m) in {cases} *) h=none;; esac"
         place = PLACE.substitute(module=self.name, digest=digest)
-        return RUN.substitute(place=place, nonce=nonce, environment=environment)
+        once = ONCE.substitute(nonce=nonce) if may_be_repeated else ""
+        return RUN.substitute(place=place, once=once, nonce=nonce, environment=environment)
 
     def push_command(self, nonce: str, architecture: str) -> str:
         """The command that takes the build for `architecture` on standard input."""
@@ -164,9 +171,10 @@ class ActionModule(NormalAction):
         if self._program is None or not cmd.endswith(INTERPRETER):
             return super()._low_level_execute_command(cmd, *args, **kwargs)
         environment = cmd.removesuffix(INTERPRETER)
+        may_be_repeated = bool(self.get_connection_option("reconnection_retries", 0))
         for _attempt in range(2):
             nonce = secrets.token_hex(16)
-            command = self._program.run_command(nonce, environment)
+            command = self._program.run_command(nonce, environment, may_be_repeated)
             result = super()._low_level_execute_command(command, *args, **kwargs)
             refusal = refused(result, nonce)
             if refusal is None:
@@ -182,8 +190,10 @@ class ActionModule(NormalAction):
                 f"{detail} on {self._get_remote_addr({})} or a directory above it can be written by other users:"
                 " modules are not kept there"
             )
+        if kind == "repeated":
+            raise AnsibleConnectionFailure("the connection was lost while the module ran; it was not started again")
         if kind != "absent":
-            raise StandardWay(refusal)
+            raise StandardWay(refusal) if kind.startswith("un") else AnsibleActionFail(f"unknown answer: {refusal!r}")
         architecture = detail or LOCAL
         if architecture not in self._program.builds:
             raise AnsibleActionFail(

@@ -17,6 +17,8 @@ arguments! {
         pub status: i32 => Argument::int().default(0),
         /// A file that gets a line each time the module starts.
         pub journal: Option<String> => Argument::path(),
+        /// A named pipe at which it waits, after that, until something is written there.
+        pub gate: Option<String> => Argument::path(),
         /// An environment variable to report.
         pub variable: Option<String> => Argument::str(),
         /// Text whose length is reported.
@@ -41,6 +43,9 @@ impl Module for Probe {
             let mut file =
                 std::fs::OpenOptions::new().create(true).append(true).open(journal).context("journal")?;
             writeln!(file, "started")?;
+        }
+        if let Some(gate) = &params.gate {
+            std::fs::read(gate).context("gate")?;
         }
         Ok(params)
     }

@@ -70,6 +70,10 @@ class Host:
             raise RuntimeError(f"{script}: {done.stdout}{done.stderr}")
         return done.stdout
 
+    def wait_for(self, path: str) -> None:
+        """Waits until the file at `path` has something in it."""
+        self.shell(f"timeout 60 sh -c 'until [ -s {path} ]; do sleep 0.05; done'")
+
     def variables(self, user: str = "admin") -> dict:
         """Inventory variables for reaching the host as `user`."""
         return {

@@ -80,21 +80,34 @@ class Project:
 
     def play(self, *tasks: dict, arguments: tuple = ("-vvv",), environment: dict | None = None, **keywords) -> Run:
         """Runs one play of `tasks` on all hosts. Verbose, so that round trips can be counted."""
+        return self.start(*tasks, arguments=arguments, environment=environment, **keywords)()
+
+    def start(self, *tasks: dict, arguments: tuple = ("-vvv",), environment: dict | None = None, prefix: tuple = (), **keywords):
+        """Starts such a run, behind the command `prefix`; what it returns waits for the end."""
         play = {"hosts": "all", "gather_facts": False, "tasks": list(tasks), **keywords}
         (self.directory / "play.json").write_text(json.dumps([play]))
         results = self.directory / "results"
         results.write_text("")
-        done = subprocess.run(
-            [ROOT / ".venv/bin/ansible-playbook", *arguments, "play.json"],
+        process = subprocess.Popen(
+            [*prefix, ROOT / ".venv/bin/ansible-playbook", *arguments, "play.json"],
             cwd=self.directory,
             env={**os.environ, "MINICLUSTER_RESULTS": str(results), "ANSIBLE_NOCOLOR": "1", **(environment or {})},
             stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
-            capture_output=True,
-            check=False,
         )
-        lines = [json.loads(line) for line in results.read_text().splitlines()]
-        return Run(done.returncode, done.stdout + done.stderr, lines)
+
+        def finish() -> Run:
+            try:
+                output, _ = process.communicate(timeout=180)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
+            lines = [json.loads(line) for line in results.read_text().splitlines()]
+            return Run(process.returncode, output, lines)
+
+        return finish
 
     def remove(self) -> None:
         """Removes the directory."""
