@@ -12,4 +12,5 @@ pub mod node;
 pub mod placement;
 pub mod services;
 pub mod workspace;
+pub mod x509;
 pub mod yaml;

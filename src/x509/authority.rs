@@ -1,0 +1,308 @@
+//! The module `x509_ca`: the cluster's CA on the control node, its rollover and its revocation lists.
+
+use std::{collections::BTreeSet, path::PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde_json::json;
+use time::{Duration, OffsetDateTime};
+
+use super::{
+    crl::{self, Crl},
+    duration,
+    index::{Record, Revoked},
+    issue::{Authority, Validity},
+    key::{KeyType, PrivateKey},
+    report::Reports,
+    serial,
+    state::{Standing, State},
+    store::Store,
+    vault::Vault,
+    whole_second,
+};
+use crate::ansible::{Argument, Module, Outcome, Task, fault};
+
+crate::arguments! {
+    /// Options of `x509_ca`.
+    pub struct Params {
+        /// Where the control node keeps its secrets.
+        pub private_dir: PathBuf => Argument::path().required(),
+        /// The cluster's internal domain; it appears in the name of a new CA.
+        pub domain: String => Argument::str().required(),
+        /// Every host of the inventory, also those that take no part in this run.
+        pub hosts: BTreeSet<String> => Argument::list(Argument::str()).required(),
+        /// What `x509_request` returned, by host.
+        pub reports: Reports => Argument::dict().required(),
+        /// How long a new CA is valid.
+        pub lifetime: String => Argument::str().default("3650d"),
+        /// How long before its making a new CA is valid already.
+        pub backdate: String => Argument::str().default("1h"),
+        /// The type of a new CA's key.
+        pub key_type: KeyType => Argument::str().default("ecdsa_p256").choices(KeyType::CHOICES),
+        /// For how long a revocation list is valid.
+        pub crl_lifetime: String => Argument::str().default("365d"),
+        /// Key identifier of the CA to be replaced, or its beginning. Says nothing once that CA signs no more.
+        pub replace: String => Argument::str().default(""),
+        /// Allow to make a CA although hosts already trust another, whose key is lost.
+        pub new_ca: bool => Argument::bool().default(false),
+        /// Hosts for which a rollover does not wait.
+        pub abandon: BTreeSet<String> => Argument::list(Argument::str()).default(json!([])),
+        /// Vault password file with which the CA's key is encrypted at rest; empty: it is not.
+        pub vault_password_file: String => Argument::path().default(""),
+        /// The `ansible-vault` to run.
+        pub vault_command: String => Argument::str().default("ansible-vault"),
+    }
+}
+
+/// The module.
+pub struct X509Ca;
+
+/// What is to be done.
+pub struct Plan {
+    params: Params,
+    store: Store,
+    vault: Vault,
+    now: OffsetDateTime,
+    found: bool,
+    replace: bool,
+    /// The state afterwards, unless a new CA is made.
+    state: Option<State>,
+    revoked: Vec<Revoked>,
+    crl: bool,
+    warnings: Vec<String>,
+}
+
+impl Module for X509Ca {
+    const NAME: &'static str = "x509_ca";
+    const ABOUT: &'static str =
+        "Make the cluster's CA, keep it, replace it, and revoke what removed hosts hold";
+    type Params = Params;
+    type Plan = Plan;
+
+    fn plan(params: Params, task: &Task) -> Result<Plan> {
+        let store = if task.check_mode {
+            Store::read(&params.private_dir)?
+        } else {
+            Store::lock(&params.private_dir)?
+        };
+        decide(params, store, OffsetDateTime::now_utc())
+    }
+
+    fn predict(plan: &Plan, _task: &Task) -> Outcome {
+        plan.outcome(&plan.store.bundle().unwrap_or_default(), &plan.store.crl().unwrap_or_default())
+    }
+
+    fn apply(mut plan: Plan, _task: &Task) -> Result<Outcome> {
+        if plan.found || plan.replace {
+            plan.make_authority()?;
+        } else if let Some(state) = plan.state.clone().filter(|it| plan.store.state.as_ref() != Some(it)) {
+            plan.store.save(state)?;
+        }
+        fault::point("x509_ca:state");
+        let revoked = plan.revoked.iter().cloned().map(Record::Revoked).collect();
+        let path = plan.store.index_path();
+        plan.store.index.append(&path, revoked)?;
+        fault::point("x509_ca:index");
+        let crl = if plan.crl { plan.make_crl()? } else { plan.store.crl()? };
+        let bundle = plan.store.bundle()?;
+        plan.store.publish(&bundle, &crl)?;
+        Ok(plan.outcome(&bundle, &crl))
+    }
+}
+
+fn decide(params: Params, store: Store, now: OffsetDateTime) -> Result<Plan> {
+    let password_file =
+        (!params.vault_password_file.is_empty()).then(|| params.vault_password_file.clone().into());
+    let vault = Vault { command: params.vault_command.clone(), password_file };
+    let mut plan = Plan {
+        vault,
+        now,
+        found: store.state.is_none(),
+        replace: false,
+        state: None,
+        revoked: Vec::new(),
+        crl: true,
+        warnings: Vec::new(),
+        params,
+        store,
+    };
+    let Some(state) = plan.store.state.clone() else {
+        guard_against_a_second_cluster(&plan.params)?;
+        return Ok(plan);
+    };
+    plan.replace = must_replace(&state, &plan.params)?;
+    let standings =
+        plan.params.reports.iter().map(|(host, it)| (host.clone(), Standing::clone(&it.standing)));
+    let next = state.advanced(&plan.params.hosts, &standings.collect(), &plan.params.abandon);
+    plan.revoked = removed_hosts(&plan);
+    plan.crl = !plan.revoked.is_empty() || crl_is_due(&plan.store, &next, now)?;
+    let active = plan.store.certificate(&state.active)?;
+    if active.not_after - now < Duration::days(2 * 365) {
+        plan.warnings.push(format!(
+            "the CA {} expires on {}: replace it (see `common_ca_replace`)",
+            state.active,
+            active.not_after.date()
+        ));
+    }
+    plan.state = Some(next);
+    Ok(plan)
+}
+
+/// An empty `private_dir` while hosts trust a CA: it is lost, or another folder is meant.
+fn guard_against_a_second_cluster(params: &Params) -> Result<()> {
+    let holding: Vec<&str> = params
+        .reports
+        .iter()
+        .filter(|(_, it)| !it.standing.anchors.is_empty())
+        .map(|(host, _)| host.as_str())
+        .collect();
+    if !holding.is_empty() && !params.new_ca {
+        bail!(
+            "{} holds no CA, but hosts already trust one ({}): correct or restore private_dir; if that CA's key is \
+             lost for good, set the option 'new_ca' (`-e common_ca_new=true`) to begin anew",
+            params.private_dir.display(),
+            holding.join(", ")
+        );
+    }
+    Ok(())
+}
+
+fn must_replace(state: &State, params: &Params) -> Result<bool> {
+    let wanted = params.replace.to_ascii_lowercase();
+    if wanted.is_empty() || state.retired.iter().any(|it| it.starts_with(&wanted)) {
+        return Ok(false);
+    }
+    if wanted.len() < 8 {
+        bail!("option 'replace': give at least 8 digits of the CA's key identifier, {}", state.active);
+    }
+    if let Some(leaving) = &state.leaving {
+        if leaving.starts_with(&wanted) {
+            return Ok(false);
+        }
+        bail!(
+            "option 'replace': the CA {leaving} is still being replaced by {}; wait for {}, or abandon them by name",
+            state.active,
+            state.waiting_for(&params.hosts, &params.abandon).join(", ")
+        );
+    }
+    if !state.active.starts_with(&wanted) {
+        bail!("option 'replace': this cluster has no CA '{wanted}'; the one that signs is {}", state.active);
+    }
+    Ok(true)
+}
+
+/// Revokes what hosts hold that are no longer in the inventory.
+fn removed_hosts(plan: &Plan) -> Vec<Revoked> {
+    let known = plan.store.index.revoked_serials();
+    plan.store
+        .index
+        .issued()
+        .filter(|it| it.not_after > plan.now && !known.contains(it.serial.as_str()))
+        .filter(|it| !plan.params.hosts.contains(&it.host))
+        .map(|it| Revoked {
+            serial: it.serial.clone(),
+            at: whole_second(plan.now),
+            reason: format!("host '{}' was removed", it.host),
+        })
+        .collect()
+}
+
+/// Whether hosts need other revocation lists than they were given.
+fn crl_is_due(store: &Store, next: &State, now: OffsetDateTime) -> Result<bool> {
+    // A damaged list is made anew.
+    let lists = crl::read_all(&store.crl()?).unwrap_or_default();
+    let issuers: Vec<_> = lists.iter().filter_map(|it| it.issuer_key_id.as_deref()).collect();
+    let expected: BTreeSet<&str> = live_revocations(store, now).map(|it| it.serial.as_str()).collect();
+    let stale = |it: &Crl| {
+        let left = it.next_update.map_or(Duration::ZERO, |next| next - now);
+        left * 3 < it.next_update.map_or(Duration::ZERO, |next| next - it.this_update)
+            || it.serials.iter().map(String::as_str).collect::<BTreeSet<_>>() != expected
+    };
+    Ok(issuers != next.trusted().collect::<Vec<_>>() || lists.iter().any(stale))
+}
+
+/// Revocations of certificates that would otherwise still be valid.
+fn live_revocations(store: &Store, now: OffsetDateTime) -> impl Iterator<Item = &Revoked> {
+    let live: BTreeSet<&str> =
+        store.index.issued().filter(|it| it.not_after > now).map(|it| it.serial.as_str()).collect();
+    store.index.revoked().filter(move |it| live.contains(it.serial.as_str()))
+}
+
+impl Plan {
+    fn make_authority(&mut self) -> Result<()> {
+        let key = PrivateKey::generate(self.params.key_type)?;
+        let sealed = self.vault.seal(key.to_pem())?;
+        let now = whole_second(self.now);
+        let validity = Validity {
+            not_before: now - duration::parse("backdate", &self.params.backdate)?,
+            not_after: now + duration::parse("lifetime", &self.params.lifetime)?,
+        };
+        let name = common_name(&self.params.domain, &key);
+        let new = Authority::found(&name, key, validity, serial()?)?;
+        let id = new.certificate().key_id.clone().context("the CA has no key identifier")?;
+        let next = match &self.store.state {
+            None => {
+                self.store.add(&new, sealed, None)?;
+                State::founded(id, Vec::new())
+            }
+            Some(state) => {
+                let old = self.store.authority(&state.active, &self.vault)?;
+                let until = validity.not_after.min(old.certificate().not_after);
+                let cross = old.cross_sign(&new, Validity { not_after: until, ..validity }, serial()?)?;
+                self.store.add(&new, sealed, Some(&cross))?;
+                state.replaced_by(id)
+            }
+        };
+        fault::point("x509_ca:authority");
+        self.store.save(next)
+    }
+
+    fn make_crl(&self) -> Result<String> {
+        let now = whole_second(self.now);
+        let until = now + duration::parse("crl_lifetime", &self.params.crl_lifetime)?;
+        let mut lists = String::new();
+        for id in self.store.state()?.trusted() {
+            let authority = self.store.authority(id, &self.vault)?;
+            lists += &crl::make(&authority, live_revocations(&self.store, self.now), now, until)?;
+        }
+        Ok(lists)
+    }
+
+    fn outcome(&self, bundle: &str, crl: &str) -> Outcome {
+        let state = self.store.state.as_ref();
+        let abandon = &self.params.abandon;
+        // After applying, the stored state is the next one; in check mode it is only planned.
+        let next = self.state.as_ref().filter(|_| !self.replace).or(state);
+        let phase = match next {
+            None => "founding",
+            Some(State { leaving: Some(_), .. }) => "rollover",
+            Some(_) => "steady",
+        };
+        let advanced = self.state.is_some() && self.state.as_ref() != state;
+        let mut outcome = Outcome {
+            changed: self.found || self.replace || self.crl || advanced,
+            warnings: self.warnings.clone(),
+            ..Outcome::default()
+        };
+        for (name, value) in [
+            ("bundle", json!(bundle)),
+            ("crl", json!(crl)),
+            ("active", json!(next.map(|it| &it.active))),
+            ("phase", json!(phase)),
+            (
+                "waiting_for",
+                json!(next.map(|it| it.waiting_for(&self.params.hosts, abandon)).unwrap_or_default()),
+            ),
+            ("revoked", json!(self.revoked)),
+        ] {
+            outcome.values.insert(name.into(), value);
+        }
+        outcome
+    }
+}
+
+/// Own to each CA, because clients look for an issuer by its name. RFC 5280 allows 64 characters.
+fn common_name(domain: &str, key: &PrivateKey) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, &key.public_key());
+    let id = super::hex::encode(&digest.as_ref()[..4]);
+    format!("CA {id} of {domain}").chars().take(64).collect()
+}

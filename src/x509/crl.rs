@@ -1,0 +1,91 @@
+//! Revocation lists: which serial numbers are not to be accepted any more.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result};
+use rcgen::{
+    CertificateRevocationListParams, KeyIdMethod, RevocationReason, RevokedCertParams, SerialNumber,
+};
+use rustls_pki_types::{CertificateRevocationListDer, pem::PemObject as _};
+use time::OffsetDateTime;
+use x509_parser::prelude::{CertificateRevocationList, FromDer as _};
+
+use super::{hex, index::Revoked, issue::Authority};
+
+/// A list as it is read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Crl {
+    /// Key identifier of the CA that signed it.
+    pub issuer_key_id: Option<String>,
+    /// When it must be replaced.
+    pub next_update: Option<OffsetDateTime>,
+    /// When it was made.
+    pub this_update: OffsetDateTime,
+    /// Revoked serial numbers in hexadecimal digits.
+    pub serials: BTreeSet<String>,
+}
+
+/// The lists of a PEM text, in its order.
+///
+/// # Errors
+/// One is damaged.
+pub fn read_all(pem: &str) -> Result<Vec<Crl>> {
+    CertificateRevocationListDer::pem_slice_iter(pem.as_bytes())
+        .map(|der| {
+            let der = der.ok().context("a revocation list's PEM is damaged")?;
+            let (_, list) =
+                CertificateRevocationList::from_der(&der).ok().context("not a revocation list")?;
+            let issuer = list.extensions().iter().find_map(|it| match it.parsed_extension() {
+                x509_parser::extensions::ParsedExtension::AuthorityKeyIdentifier(id) => {
+                    id.key_identifier.as_ref().map(|it| hex::encode(it.0))
+                }
+                _ => None,
+            });
+            Ok(Crl {
+                issuer_key_id: issuer,
+                next_update: list.next_update().map(|it| it.to_datetime()),
+                this_update: list.last_update().to_datetime(),
+                serials: list
+                    .iter_revoked_certificates()
+                    .map(|it| hex::encode(&it.serial().to_bytes_be()))
+                    .collect(),
+            })
+        })
+        .collect()
+}
+
+/// A list of all `revoked` serial numbers in PEM, whichever CA of the cluster issued them: some
+/// programs read only the first list of a file.
+///
+/// # Errors
+/// The key cannot sign, or a serial number is damaged.
+pub fn make<'a>(
+    authority: &Authority,
+    revoked: impl IntoIterator<Item = &'a Revoked>,
+    this_update: OffsetDateTime,
+    next_update: OffsetDateTime,
+) -> Result<String> {
+    let revoked_certs = revoked.into_iter().map(|it| {
+        let serial = hex::decode(&it.serial).context("a serial number in the index is damaged")?;
+        Ok(RevokedCertParams {
+            serial_number: SerialNumber::from(serial),
+            revocation_time: it.at,
+            reason_code: Some(RevocationReason::CessationOfOperation),
+            invalidity_date: None,
+        })
+    });
+    let parameters = CertificateRevocationListParams {
+        this_update,
+        next_update,
+        // Grows with time, also when private_dir was restored from a backup.
+        crl_number: SerialNumber::from(u64::try_from(this_update.unix_timestamp()).unwrap_or_default()),
+        issuing_distribution_point: None,
+        revoked_certs: revoked_certs.collect::<Result<_>>()?,
+        key_identifier_method: KeyIdMethod::Sha256,
+    };
+    parameters
+        .signed_by(authority.issuer())
+        .context("cannot sign a revocation list")?
+        .pem()
+        .context("cannot write it")
+}

@@ -1,0 +1,142 @@
+//! What is wrong with a certificate that is there: a pure function of what was found and what is wanted.
+
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+use time::OffsetDateTime;
+
+use super::{
+    certificate::Certificate, key::PrivateKey, names::Names, policy::Policy, report::KeyAction,
+    service::Usage,
+};
+
+/// A file that is not there, cannot be read, or holds something.
+pub type Found<T> = Option<Result<T>>;
+
+/// What the cluster wants of one certificate.
+pub struct Want<'a> {
+    /// Its names.
+    pub names: &'a Names,
+    /// Its usages.
+    pub usage: Usage,
+    /// Lifetime, renewal, key type.
+    pub policy: &'a Policy,
+    /// The CA that signs now; none: there is no CA yet.
+    pub issuer: Option<&'a Certificate>,
+    /// Serial numbers that are revoked.
+    pub revoked: &'a BTreeSet<String>,
+}
+
+/// Why a certificate is requested, and what becomes of the key.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Need {
+    /// For a person; begins with one word that names the case.
+    pub reason: String,
+    /// What becomes of the private key.
+    pub key: KeyAction,
+}
+
+impl Need {
+    fn new(key: KeyAction, reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), key }
+    }
+}
+
+/// Decides on one key and its chain. `None`: they are fine.
+#[must_use]
+pub fn examine(
+    key: &Found<PrivateKey>,
+    chain: &Found<Vec<Certificate>>,
+    want: &Want<'_>,
+    now: OffsetDateTime,
+) -> Option<Need> {
+    use KeyAction::{Keep, New};
+    let key = match key {
+        None if chain.is_none() => return Some(Need::new(New, "missing")),
+        None => return Some(Need::new(New, "missing: the private key is gone")),
+        Some(Err(error)) => return Some(Need::new(New, format!("unreadable: {error:#}"))),
+        Some(Ok(key)) => key,
+    };
+    if key.kind() != Some(want.policy.key_type) {
+        return Some(Need::new(New, "policy: another type of key is wanted"));
+    }
+    let leaf = match chain {
+        None => return Some(Need::new(Keep, "missing: the certificate is gone")),
+        Some(Err(error)) => return Some(Need::new(Keep, format!("unreadable: {error:#}"))),
+        Some(Ok(chain)) => match chain.first() {
+            None => return Some(Need::new(Keep, "unreadable: there is no certificate in the file")),
+            Some(leaf) => leaf,
+        },
+    };
+    if leaf.public_key != key.public_key() {
+        // Which of the two is right cannot be known.
+        return Some(Need::new(New, "mismatch: key and certificate are not a pair"));
+    }
+    if want.revoked.contains(&leaf.serial) {
+        return Some(Need::new(New, "revoked"));
+    }
+    wrong_issuer(leaf, want.issuer)
+        .or_else(|| policy(leaf, want))
+        .or_else(|| expiring(leaf, want.policy, now))
+        .map(|reason| Need::new(Keep, reason))
+}
+
+fn wrong_issuer(leaf: &Certificate, issuer: Option<&Certificate>) -> Option<String> {
+    match issuer {
+        None => Some("issuer: the cluster has no CA yet".into()),
+        Some(issuer) if leaf.is_signed_by(issuer) => None,
+        Some(issuer) => Some(format!("issuer: it is to be signed by '{}'", issuer.common_name)),
+    }
+}
+
+/// Compares what the certificate says, never its age: a changed policy is seen at once, and an
+/// unchanged one never reissues.
+fn policy(leaf: &Certificate, want: &Want<'_>) -> Option<String> {
+    let names = want.names;
+    if leaf.common_name != names.common_name {
+        return Some(format!("policy: the subject is '{}', not '{}'", leaf.common_name, names.common_name));
+    }
+    if leaf.dns != names.dns || leaf.addresses != names.addresses {
+        let (gone, new) = (difference(leaf, names), difference_back(leaf, names));
+        return Some(format!("policy: names change (added: {}; removed: {})", list(&new), list(&gone)));
+    }
+    if leaf.usage != Some(want.usage) || leaf.is_ca {
+        return Some("policy: it has other usages".into());
+    }
+    let lifetime = leaf.not_after - leaf.not_before;
+    let capped = want.issuer.is_some_and(|it| leaf.not_after == it.not_after);
+    let wanted = want.policy.lifetime + want.policy.backdate;
+    if lifetime > wanted || (lifetime < wanted && !capped) {
+        return Some("policy: it has another lifetime".into());
+    }
+    None
+}
+
+fn expiring(leaf: &Certificate, policy: &Policy, now: OffsetDateTime) -> Option<String> {
+    if now < leaf.not_before {
+        return Some(format!(
+            "early: it is valid only from {}; is this host's clock right?",
+            leaf.not_before
+        ));
+    }
+    let left = leaf.not_after - now;
+    let threshold = (leaf.not_after - leaf.not_before).as_seconds_f64() * policy.renew_fraction;
+    if left.is_negative() {
+        return Some(format!("expired: since {}", leaf.not_after));
+    }
+    (left.as_seconds_f64() <= threshold).then(|| format!("expiring: on {}", leaf.not_after))
+}
+
+fn difference(leaf: &Certificate, names: &Names) -> Vec<String> {
+    let addresses = leaf.addresses.difference(&names.addresses).map(ToString::to_string);
+    leaf.dns.difference(&names.dns).cloned().chain(addresses).collect()
+}
+
+fn difference_back(leaf: &Certificate, names: &Names) -> Vec<String> {
+    let addresses = names.addresses.difference(&leaf.addresses).map(ToString::to_string);
+    names.dns.difference(&leaf.dns).cloned().chain(addresses).collect()
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() { "none".into() } else { names.join(", ") }
+}

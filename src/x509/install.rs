@@ -1,0 +1,344 @@
+//! The module `x509_install`: certificates, trust anchors and revocation lists into use on a host.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde_json::json;
+use time::OffsetDateTime;
+
+use super::{
+    certificate::{self, Certificate},
+    group,
+    key::PrivateKey,
+    layout::Layout,
+    report::{Delivery, KeyAction},
+    service::{Services, Wanted, wanted},
+    stale,
+};
+use crate::{
+    ansible::{
+        Argument, Diff, Module, Outcome, Secret, Task, fault,
+        files::{self, Attributes, File, FilePlan},
+    },
+    node::Ledger,
+};
+
+crate::arguments! {
+    /// Options of `x509_install`.
+    pub struct Params {
+        /// The host's name in the inventory.
+        pub host: String => Argument::str().required(),
+        /// Metadata of the services that run on this host, by name.
+        pub services: Services => Argument::dict().required(),
+        /// This host's certificates, as `x509_sign` returned them.
+        pub certificates: Vec<Delivery> => Argument::list(Argument::dict()).required(),
+        /// Why `x509_sign` refused this host; the module fails and says so.
+        pub refused: Vec<String> => Argument::list(Argument::str()).default(json!([])),
+        /// The cluster's trust anchors in PEM, as `x509_ca` returned them.
+        pub bundle: String => Argument::str().required(),
+        /// The cluster's revocation lists in PEM, as `x509_ca` returned them.
+        pub crl: String => Argument::str().required(),
+        /// Where credentials lie.
+        pub directory: PathBuf => Argument::path().default("/etc/credentials"),
+        /// Where the host's ledger lies.
+        pub ledger: PathBuf => Argument::path().default("/var/lib/minicluster"),
+        /// Groups that read the private keys, by credential; a credential that is not named has its usual one.
+        pub groups: BTreeMap<String, String> => Argument::dict().default(json!({})),
+    }
+}
+
+/// The module.
+pub struct X509Install;
+
+/// What is to be done, in this order.
+pub struct Plan {
+    layout: Layout,
+    ledger: PathBuf,
+    /// Directories of credentials by service, to be recorded.
+    holdings: BTreeMap<String, Vec<PathBuf>>,
+    restarts: BTreeMap<String, String>,
+    shared: Vec<FilePlan>,
+    certificates: Vec<Step>,
+    corrections: Vec<FilePlan>,
+    stale: Vec<PathBuf>,
+}
+
+/// One certificate.
+struct Step {
+    wanted: Wanted,
+    delivery: Delivery,
+    group: String,
+    before: String,
+    after: String,
+}
+
+impl Module for X509Install {
+    const NAME: &'static str = "x509_install";
+    const ABOUT: &'static str = "Put this host's certificates into use";
+    type Params = Params;
+    type Plan = Plan;
+
+    fn plan(params: Params, task: &Task) -> Result<Plan> {
+        if !params.refused.is_empty() {
+            bail!("the control node refused this host's certificates: {}", params.refused.join("; "));
+        }
+        decide(params, task, OffsetDateTime::now_utc())
+    }
+
+    fn predict(plan: &Plan, _task: &Task) -> Outcome {
+        plan.outcome()
+    }
+
+    fn apply(plan: Plan, _task: &Task) -> Result<Outcome> {
+        let outcome = plan.outcome();
+        plan.record()?;
+        fault::point("x509_install:ledger");
+        for file in plan.shared {
+            file.apply()?;
+            fault::point("x509_install:shared");
+        }
+        for step in &plan.certificates {
+            step.apply(&plan.layout)?;
+        }
+        for file in plan.corrections {
+            file.apply()?;
+            fault::point("x509_install:correction");
+        }
+        for path in &plan.stale {
+            files::remove(path)?;
+            fault::point("x509_install:stale");
+        }
+        files::remove(&plan.layout.pending())?;
+        Ok(outcome)
+    }
+}
+
+fn decide(params: Params, task: &Task, now: OffsetDateTime) -> Result<Plan> {
+    let layout = Layout::new(&params.directory);
+    let wanted = wanted(&params.services)?;
+    let group_of = |it: &str| params.groups.get(it).cloned().unwrap_or_else(|| group::name(it));
+    let anchors = certificate::read_all(&params.bundle).context("option 'bundle'")?;
+    if anchors.is_empty() && !task.check_mode {
+        bail!("option 'bundle': there is no trust anchor in it");
+    }
+    let public = |path, text: &str| File::public(path, text, Attributes::mode(0o644)).plan();
+    let mut shared = Vec::new();
+    if !params.bundle.is_empty() {
+        shared = vec![public(layout.anchors(), &params.bundle)?, public(layout.crl(), &params.crl)?];
+    }
+    let mut plan = Plan {
+        holdings: BTreeMap::new(),
+        restarts: BTreeMap::new(),
+        certificates: Vec::new(),
+        corrections: Vec::new(),
+        stale: stale::credentials(&layout, &params.ledger, &params.services)?,
+        ledger: params.ledger.clone(),
+        shared,
+        layout,
+    };
+    for it in &wanted {
+        plan.holdings.entry(it.service.clone()).or_default().push(plan.layout.credential(&it.credential));
+    }
+    for delivery in params.certificates {
+        let wanted = wanted
+            .iter()
+            .find(|it| it.credential == delivery.credential && it.side == delivery.side)
+            .with_context(|| {
+                format!("no service of this host wants the credential '{}'", delivery.credential)
+            })?;
+        let group = group_of(&delivery.credential);
+        let step = Step::new(&plan.layout, wanted.clone(), delivery, group);
+        step.verify(&plan.layout, &params.host, &anchors, now)
+            .with_context(|| format!("the {} certificate of '{}'", wanted.side, wanted.credential))?;
+        plan.certificates.push(step);
+    }
+    for it in &wanted {
+        plan.corrections.extend(plan.correction(it, &group_of(&it.credential))?);
+    }
+    plan.restarts = plan.owed(&params.services);
+    Ok(plan)
+}
+
+impl Plan {
+    /// Restarts that the changes make necessary. Where nothing was there before, nothing runs with it.
+    fn owed(&self, services: &Services) -> BTreeMap<String, String> {
+        let mut owed = BTreeMap::new();
+        let mut owe = |service: &str, reason: &str| {
+            for unit in services.get(service).into_iter().flat_map(|it| &it.units) {
+                owed.entry(unit.clone()).or_insert_with(|| reason.to_owned());
+            }
+        };
+        for step in self.certificates.iter().filter(|it| !it.before.is_empty()) {
+            owe(
+                &step.wanted.service,
+                &format!("new {} certificate '{}'", step.wanted.side, step.wanted.credential),
+            );
+        }
+        // The revocation lists are not among them: programs read these at each connection.
+        if self.shared.first().is_some_and(|it| it.content_changes() && !it.creates()) {
+            self.holdings.keys().for_each(|service| owe(service, "new trust anchors"));
+        }
+        owed
+    }
+
+    /// Mode and group of a private key that is in use.
+    fn correction(&self, wanted: &Wanted, group: &str) -> Result<Option<FilePlan>> {
+        let replaced = |it: &Step| it.wanted == *wanted && it.delivery.key == KeyAction::New;
+        if self.certificates.iter().any(replaced) {
+            return Ok(None);
+        }
+        let path = self.layout.live(&wanted.credential, wanted.side).join("private_key.pem");
+        let Ok(content) = std::fs::read(&path) else { return Ok(None) };
+        let plan = File::secret(path, Secret::new(content), key_attributes(group)).plan()?;
+        Ok(plan.changes().then_some(plan))
+    }
+
+    /// What will be on this host, and what must then be restarted, before anything is written.
+    fn record(&self) -> Result<()> {
+        let mut ledger = Ledger::open(&self.ledger)?;
+        for (service, directories) in &self.holdings {
+            ledger.records.service(service).credentials.extend(directories.iter().cloned());
+        }
+        for (unit, reason) in &self.restarts {
+            ledger.records.owe_restart(unit, reason);
+        }
+        for path in &self.stale {
+            for holdings in ledger.records.services.values_mut() {
+                holdings.credentials.remove(path);
+            }
+        }
+        ledger.save()
+    }
+
+    fn outcome(&self) -> Outcome {
+        let files = self.shared.iter().chain(&self.corrections);
+        let mut diff: Vec<Diff> = files.filter_map(FilePlan::diff).collect();
+        diff.extend(self.certificates.iter().map(|it| it.diff(&self.layout)));
+        diff.extend(self.stale.iter().map(|path| Diff {
+            before: "credentials that no service of this host wants\n".into(),
+            before_header: path.display().to_string(),
+            after_header: path.display().to_string(),
+            ..Diff::default()
+        }));
+        let installed: Vec<_> = self
+            .certificates
+            .iter()
+            .map(|it| json!({"credential": it.wanted.credential, "side": it.wanted.side, "reason": it.delivery.reason}))
+            .collect();
+        let mut outcome = Outcome { changed: !diff.is_empty(), diff, ..Outcome::default() };
+        outcome.values.insert("installed".into(), json!(installed));
+        outcome.values.insert("restarts".into(), json!(self.restarts));
+        outcome
+    }
+}
+
+impl Step {
+    fn new(layout: &Layout, wanted: Wanted, delivery: Delivery, group: String) -> Self {
+        let live = layout.live(&wanted.credential, wanted.side).join("cert.pem");
+        let before = std::fs::read_to_string(live).map(|it| describe(&it)).unwrap_or_default();
+        let after = match &delivery.chain {
+            Some(chain) => describe(chain),
+            None => format!("a new certificate ({})\n", delivery.reason),
+        };
+        Self { wanted, delivery, group, before, after }
+    }
+
+    /// The key whose certificate this is.
+    fn key_path(&self, layout: &Layout) -> PathBuf {
+        let (credential, side) = (&self.wanted.credential, self.wanted.side);
+        let folder = match self.delivery.key {
+            KeyAction::Keep => layout.live(credential, side),
+            KeyAction::New => layout.staged(credential, side),
+        };
+        folder.join("private_key.pem")
+    }
+
+    /// Nothing is replaced by what would not work.
+    fn verify(
+        &self,
+        layout: &Layout,
+        host: &str,
+        anchors: &[Certificate],
+        now: OffsetDateTime,
+    ) -> Result<()> {
+        let Some(chain) = &self.delivery.chain else { return Ok(()) };
+        let chain = certificate::read_all(chain)?;
+        certificate::verify(&chain, anchors, now)?;
+        let path = self.key_path(layout);
+        let key = std::fs::read(&path).with_context(|| {
+            format!("cannot read {}: another run may have made new requests; run again", path.display())
+        })?;
+        let key = PrivateKey::from_pem(&Secret::new(key))?;
+        if chain.first().is_none_or(|leaf| leaf.public_key != key.public_key()) {
+            bail!("does not belong to {}: another run may have made new requests; run again", path.display());
+        }
+        let subject = format!("{}@{host}", self.wanted.service);
+        if chain.first().is_none_or(|leaf| leaf.common_name != subject) {
+            bail!("is not for '{subject}'");
+        }
+        Ok(())
+    }
+
+    fn apply(&self, layout: &Layout) -> Result<()> {
+        let chain = self.delivery.chain.as_deref().context("there is no certificate")?;
+        let (credential, side) = (&self.wanted.credential, self.wanted.side);
+        let folder = match self.delivery.key {
+            KeyAction::Keep => layout.live(credential, side),
+            KeyAction::New => layout.staged(credential, side),
+        };
+        File::public(folder.join("cert.pem"), chain, Attributes::mode(0o644)).plan()?.apply()?;
+        fault::point("x509_install:certificate");
+        if self.delivery.key == KeyAction::Keep {
+            return Ok(());
+        }
+        let path = folder.join("private_key.pem");
+        let key =
+            Secret::new(std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?);
+        File::secret(path, key, key_attributes(&self.group)).plan()?.apply()?;
+        fault::point("x509_install:key");
+        layout.make_credential(credential)?;
+        fault::point("x509_install:folder");
+        layout.exchange(credential, side)?;
+        fault::point("x509_install:exchange");
+        Ok(())
+    }
+
+    fn diff(&self, layout: &Layout) -> Diff {
+        let path = layout.live(&self.wanted.credential, self.wanted.side).display().to_string();
+        let key = match self.delivery.key {
+            KeyAction::Keep => "same key",
+            KeyAction::New => "new key",
+        };
+        Diff {
+            before: self.before.clone(),
+            after: self.after.clone(),
+            before_header: path.clone(),
+            after_header: format!("{path} ({key}; {})", self.delivery.reason),
+        }
+    }
+}
+
+fn key_attributes(group: &str) -> Attributes {
+    let attributes = Attributes::mode(0o640);
+    // Only root can give files away, and on a managed node it is root who runs this.
+    if rustix::process::geteuid().is_root() { attributes.owned_by("root", group) } else { attributes }
+}
+
+/// A chain for a diff: what changes from one certificate to the next.
+fn describe(chain: &str) -> String {
+    match certificate::read_all(chain).ok().and_then(|it| it.into_iter().next()) {
+        None => "an unreadable certificate\n".into(),
+        Some(leaf) => {
+            let addresses = leaf.addresses.iter().map(ToString::to_string);
+            let names: Vec<_> = leaf.dns.iter().cloned().chain(addresses).collect();
+            format!(
+                "subject: {}\nserial_number: {}\nissuer: {}\nnot_after: {}\nsubject_alt_name: {}\n",
+                leaf.common_name,
+                leaf.serial,
+                leaf.issuer_key_id.unwrap_or_default(),
+                leaf.not_after,
+                names.join(", ")
+            )
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! What the modules tell each other through Ansible: requests, certificates, refusals.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use serde::{Deserialize, Serialize};
+
+use super::{service::Side, state::Standing};
+
+/// What becomes of the private key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyAction {
+    /// The certificate is replaced, the key stays.
+    Keep,
+    /// A new key replaces the one in use together with its certificate.
+    New,
+}
+
+/// A certificate that a host asks for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Request {
+    /// Of which credential.
+    pub credential: String,
+    /// Client or server.
+    pub side: Side,
+    /// Why.
+    pub reason: String,
+    /// What becomes of the private key.
+    pub key: KeyAction,
+    /// The request in PEM; none in check mode, where no key is made.
+    #[serde(default)]
+    pub csr: Option<String>,
+}
+
+/// What `x509_request` reports of a host, as the control node reads it. Everything in it is a claim.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Report {
+    /// What it asks for.
+    pub requests: Vec<Request>,
+    /// What it trusts and holds.
+    #[serde(flatten)]
+    pub standing: Standing,
+    /// Addresses that it has, where these are asked for.
+    pub reported_addresses: Vec<IpAddr>,
+}
+
+/// Reports by host.
+pub type Reports = BTreeMap<String, Report>;
+
+/// A certificate that was issued, on its way to the host.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// Of which credential.
+    pub credential: String,
+    /// Client or server.
+    pub side: Side,
+    /// Why it was issued.
+    pub reason: String,
+    /// What becomes of the private key.
+    pub key: KeyAction,
+    /// The leaf, then intermediates, in PEM; none in check mode.
+    #[serde(default)]
+    pub chain: Option<String>,
+}
+
+/// What `x509_sign` returns for a host.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    /// Its certificates.
+    pub certificates: Vec<Delivery>,
+    /// Why it gets none.
+    pub refused: Vec<String>,
+}

@@ -1,0 +1,213 @@
+//! What the control node keeps below `private_dir/x509`: the CAs and their keys, the state of a
+//! rollover, the index of issued certificates, and what hosts are given (`ca.pem`, `crl.pem`).
+
+use std::{
+    fs,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+use rustix::{
+    fd::OwnedFd,
+    fs::{FlockOperation, Mode, OFlags, flock, open},
+};
+
+use super::{
+    certificate::{self, Certificate},
+    index::Index,
+    issue::Authority,
+    key::PrivateKey,
+    state::State,
+    vault::Vault,
+};
+use crate::ansible::{
+    Secret, fault,
+    files::{Attributes, Directory, File},
+};
+
+/// The folder, held by this process alone where it was locked.
+pub struct Store {
+    directory: PathBuf,
+    /// What is known of the CAs; none: there is no CA yet.
+    pub state: Option<State>,
+    /// Every certificate that was issued.
+    pub index: Index,
+    _lock: Option<OwnedFd>,
+}
+
+impl Store {
+    /// Reads without lock and without writing: for check mode and for listing.
+    ///
+    /// # Errors
+    /// Something in it cannot be read.
+    pub fn read(private_dir: &Path) -> Result<Self> {
+        Self::load(private_dir.join("x509"), None)
+    }
+
+    /// Makes the folder where it is missing, waits until no other run works on it, and reads.
+    ///
+    /// # Errors
+    /// It cannot be made, locked or read.
+    pub fn lock(private_dir: &Path) -> Result<Self> {
+        let directory = private_dir.join("x509");
+        if !private_dir.exists() {
+            make_directory(private_dir)?;
+        }
+        make_directory(&directory)?;
+        let path = directory.join("lock");
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let lock = open(&path, flags, Mode::RUSR | Mode::WUSR)
+            .map_err(std::io::Error::from)
+            .and_then(|lock| flock(&lock, FlockOperation::LockExclusive).map(|()| lock).map_err(Into::into))
+            .with_context(|| format!("cannot lock {}", path.display()))?;
+        Self::load(directory, Some(lock))
+    }
+
+    fn load(directory: PathBuf, lock: Option<OwnedFd>) -> Result<Self> {
+        let state = read(&directory.join("state.json"))?.map(|text| State::parse(&text)).transpose();
+        let state = state.with_context(|| {
+            format!("{} is damaged; restore it from a backup", directory.join("state.json").display())
+        })?;
+        let index = Index::read(&directory.join("issued.jsonl"))?;
+        Ok(Self { directory, state, index, _lock: lock })
+    }
+
+    /// Where the index lies.
+    #[must_use]
+    pub fn index_path(&self) -> PathBuf {
+        self.directory.join("issued.jsonl")
+    }
+
+    /// The CA with this key identifier, able to sign.
+    ///
+    /// # Errors
+    /// Its files cannot be read or do not belong together.
+    pub fn authority(&self, id: &str, vault: &Vault) -> Result<Authority> {
+        let folder = self.folder(id);
+        let key = vault.read(&folder.join("private_key.pem"))?;
+        let open = || Authority::new(&self.certificate_pem(id)?, PrivateKey::from_pem(&key)?);
+        open().with_context(|| format!("cannot use the CA in {}", folder.display()))
+    }
+
+    /// The CA's certificate in PEM.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn certificate_pem(&self, id: &str) -> Result<String> {
+        let path = self.folder(id).join("certificate.pem");
+        fs::read_to_string(&path)
+            .with_context(|| format!("cannot read {}: restore private_dir", path.display()))
+    }
+
+    /// The CA's certificate.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn certificate(&self, id: &str) -> Result<Certificate> {
+        let [one] = certificate::read_all(&self.certificate_pem(id)?)?.try_into().ok().context("damaged")?;
+        Ok(one)
+    }
+
+    /// Writes a new CA's files. It counts only when a saved state names it.
+    ///
+    /// # Errors
+    /// They cannot be written.
+    pub fn add(&self, authority: &Authority, key: Secret, cross: Option<&str>) -> Result<()> {
+        let id = authority.certificate().key_id.as_deref().context("the CA has no key identifier")?;
+        let folder = self.folder(id);
+        for path in [&self.directory.join("authorities"), &folder] {
+            make_directory(path)?;
+        }
+        File::secret(folder.join("private_key.pem"), key, Attributes::mode(0o600)).plan()?.apply()?;
+        fault::point("x509_ca:key");
+        write(&folder.join("certificate.pem"), authority.pem())?;
+        if let Some(cross) = cross {
+            fault::point("x509_ca:certificate");
+            write(&folder.join("cross.pem"), cross)?;
+        }
+        Ok(())
+    }
+
+    /// Saves the state: the moment at which a step counts.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn save(&mut self, state: State) -> Result<()> {
+        write(&self.directory.join("state.json"), &state.to_text()?)?;
+        self.state = Some(state);
+        Ok(())
+    }
+
+    /// The trust anchors that hosts are given, the CA that signs first.
+    ///
+    /// # Errors
+    /// A certificate cannot be read.
+    pub fn bundle(&self) -> Result<String> {
+        let Some(state) = &self.state else { return Ok(String::new()) };
+        state.trusted().map(|id| self.certificate_pem(id)).collect()
+    }
+
+    /// What follows a new leaf in its chain: during a rollover the cross-certificate.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn chain_tail(&self) -> Result<String> {
+        match &self.state {
+            Some(State { active, leaving: Some(_), .. }) => {
+                let path = self.folder(active).join("cross.pem");
+                Ok(read(&path)?.unwrap_or_default())
+            }
+            _ => Ok(String::new()),
+        }
+    }
+
+    /// The revocation lists as hosts were last given them.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub fn crl(&self) -> Result<String> {
+        Ok(read(&self.directory.join("crl.pem"))?.unwrap_or_default())
+    }
+
+    /// Writes what tasks read with a file lookup: `ca.pem` and `crl.pem`.
+    ///
+    /// # Errors
+    /// They cannot be written.
+    pub fn publish(&self, bundle: &str, crl: &str) -> Result<()> {
+        write(&self.directory.join("crl.pem"), crl)?;
+        fault::point("x509_ca:crl");
+        write(&self.directory.join("ca.pem"), bundle)
+    }
+
+    fn folder(&self, id: &str) -> PathBuf {
+        self.directory.join("authorities").join(id)
+    }
+
+    /// The state, where there is a CA.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn state(&self) -> Result<&State> {
+        match &self.state {
+            Some(state) => Ok(state),
+            None => bail!("there is no CA in {}: run x509_ca first", self.directory.display()),
+        }
+    }
+}
+
+fn make_directory(path: &Path) -> Result<()> {
+    Directory { path: path.into(), attributes: Attributes::mode(0o700) }.plan()?.apply()
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    File::public(path, text, Attributes::mode(0o600)).plan()?.apply()
+}
+
+fn read(path: &Path) -> Result<Option<String>> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+}
