@@ -17,6 +17,7 @@ use rustix::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::Digest;
 use crate::ansible::files::{Attributes, Directory, File};
 
 const VERSION: u32 = 1;
@@ -35,9 +36,9 @@ pub struct Records {
     /// Units that must be restarted, and why: written before the change that makes it necessary.
     #[serde(default)]
     pub restarts: BTreeMap<String, String>,
-    /// Digest of the files each unit was last started with.
+    /// What each unit was last started with.
     #[serde(default)]
-    pub started: BTreeMap<String, String>,
+    pub started: BTreeMap<String, Digest>,
 }
 
 impl Default for Records {

@@ -1,5 +1,14 @@
 //! What a host knows of itself, and the units that run on it.
 
+mod action;
+mod digest;
 mod ledger;
+mod service_turndown;
+mod service_units;
+mod systemd;
+mod waiting;
 
+pub use digest::Digest;
 pub use ledger::{Holdings, Ledger, Records};
+pub use service_turndown::ServiceTurndown;
+pub use service_units::{ServiceUnits, record_started};

@@ -1,7 +1,8 @@
 //! What process tests share: the real program with a real arguments file. Silence on standard error
 //! and success are what is expected, unless the test says otherwise.
-#![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
+#![allow(dead_code, unused_imports, clippy::unwrap_used, clippy::expect_used)]
 
+mod host;
 mod random;
 
 use std::{
@@ -12,6 +13,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
+pub use host::Host;
 pub use random::Random;
 use serde_json::{Map, Value, json};
 

@@ -1,0 +1,148 @@
+//! What a unit is started with, as digests: its definition, and the files it reads.
+
+use std::{
+    fs,
+    io::{ErrorKind, Read as _},
+    os::unix::ffi::OsStrExt as _,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result};
+use ring::digest::{Context, SHA256};
+use serde::{Deserialize, Serialize};
+
+/// What a unit was, or would be, started with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Digest {
+    /// SHA-256 over the unit file and its drop-ins.
+    pub definition: String,
+    /// SHA-256 over the input files.
+    pub inputs: String,
+}
+
+impl Digest {
+    /// What `unit` would be started with now. What does not exist counts as that.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub fn of(unit: &str, unit_path: &[PathBuf], inputs: &[PathBuf]) -> Result<Self> {
+        let mut inputs = inputs.to_vec();
+        inputs.sort();
+        Ok(Self { definition: digest(&definition(unit, unit_path))?, inputs: digest(&inputs)? })
+    }
+}
+
+fn digest(paths: &[PathBuf]) -> Result<String> {
+    let mut context = Context::new(&SHA256);
+    for path in paths {
+        add(&mut context, path).with_context(|| format!("cannot read {}", path.display()))?;
+    }
+    let bytes = context.finish();
+    Ok(bytes.as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat())
+}
+
+/// Adds a file, or everything in a directory by name. Each part comes with its length, so that no two
+/// trees look alike.
+fn add(context: &mut Context, path: &Path) -> Result<()> {
+    let mut part = |what: &str, bytes: &[u8]| {
+        context.update(format!("{what}{}:", bytes.len()).as_bytes());
+        context.update(bytes);
+    };
+    part("path", path.as_os_str().as_bytes());
+    // Links are followed: what a program reads counts. One that leads nowhere is nothing.
+    let found = match fs::metadata(path) {
+        Ok(found) => found,
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    if found.is_dir() {
+        let mut entries: Vec<_> =
+            fs::read_dir(path)?.map(|it| it.map(|it| it.path())).collect::<Result<_, _>>()?;
+        entries.sort();
+        part("entries", &entries.len().to_le_bytes());
+        for entry in entries {
+            // A link inside could lead around in a circle.
+            if fs::symlink_metadata(&entry)?.is_symlink() && entry.is_dir() {
+                continue;
+            }
+            add(context, &entry)?;
+        }
+    } else if found.is_file() {
+        let mut file = fs::File::open(path)?;
+        let mut buffer = vec![0; 1 << 16];
+        part("file", &found.len().to_le_bytes());
+        loop {
+            let count = file.read(&mut buffer)?;
+            if count == 0 {
+                break;
+            }
+            context.update(&buffer[..count]);
+        }
+    }
+    Ok(())
+}
+
+/// The files that define a unit (systemd.unit(5), "Unit file load path"): the first unit file found,
+/// and the drop-ins of its name, its template, its prefixes and its kind.
+fn definition(unit: &str, unit_path: &[PathBuf]) -> Vec<PathBuf> {
+    let (stem, kind) = unit.rsplit_once('.').unwrap_or((unit, "service"));
+    let mut names = vec![unit.to_owned()];
+    if let Some((template, _)) = stem.split_once('@') {
+        names.push(format!("{template}@.{kind}"));
+    }
+    // A masked unit is a link to nothing: what it will be when it is unmasked counts.
+    let is_definition = |path: &PathBuf| fs::canonicalize(path).is_ok_and(|it| it != Path::new("/dev/null"));
+    let candidates =
+        unit_path.iter().flat_map(|directory| names.iter().map(move |name| directory.join(name)));
+    let mut files: Vec<PathBuf> = candidates.filter(is_definition).take(1).collect();
+
+    let prefixes = stem.match_indices('-').map(|(at, _)| format!("{}.{kind}", &stem[..=at]));
+    let folders: Vec<String> = names.iter().cloned().chain(prefixes).chain([kind.to_owned()]).collect();
+    let mut drop_ins: Vec<PathBuf> = unit_path
+        .iter()
+        .flat_map(|directory| folders.iter().map(move |folder| directory.join(format!("{folder}.d"))))
+        .filter_map(|folder| fs::read_dir(folder).ok())
+        .flat_map(|entries| entries.filter_map(Result::ok).map(|it| it.path()))
+        .filter(|path| path.extension().is_some_and(|it| it == "conf"))
+        .collect();
+    drop_ins.sort();
+    files.extend(drop_ins);
+    files
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_unit_is_started_with_counts() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path();
+        let (high, low) = (root.join("etc"), root.join("lib"));
+        for folder in ["etc/web-.service.d", "lib", "inputs/sub"] {
+            fs::create_dir_all(root.join(folder)).unwrap();
+        }
+        fs::write(low.join("web-a.service"), "[Service]").unwrap();
+        fs::write(root.join("inputs/sub/config"), "1").unwrap();
+        let now =
+            || Digest::of("web-a.service", &[high.clone(), low.clone()], &[root.join("inputs")]).unwrap();
+
+        let first = now();
+        assert_eq!(first, now());
+        std::os::unix::fs::symlink("/dev/null", high.join("web-a.service")).unwrap();
+        fs::write(low.join("other.service"), "").unwrap();
+        fs::write(high.join("web-.service.d/README"), "").unwrap();
+        assert_eq!(first, now(), "a mask, another unit and a stray file are not what it is started with");
+
+        fs::write(root.join("inputs/sub/config"), "2").unwrap();
+        let second = now();
+        assert!(second.inputs != first.inputs && second.definition == first.definition);
+        fs::write(high.join("web-.service.d/limits.conf"), "").unwrap();
+        let third = now();
+        assert!(third.inputs == second.inputs && third.definition != second.definition);
+        fs::remove_dir_all(root.join("inputs")).unwrap();
+        assert_ne!(now().inputs, third.inputs);
+    }
+}

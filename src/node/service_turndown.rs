@@ -1,0 +1,168 @@
+//! Module `service_turndown`: what this project put on a host for services that no longer run there goes;
+//! their data stays.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+use serde_json::json;
+
+use super::{Holdings, Ledger, Records, systemd};
+use crate::ansible::{
+    Argument, Diff, Module, Outcome, Task, fault,
+    files::{remove, sync_directory},
+};
+
+crate::arguments! {
+    /// Options of `service_turndown`.
+    pub struct Params {
+        /// Names of the services that run on this host. What the ledger has of others is turned down.
+        pub enabled: Vec<String> => Argument::list(Argument::str()).required(),
+        /// Directory of the host's ledger.
+        pub ledger: PathBuf => Argument::path().default("/var/lib/minicluster"),
+    }
+}
+
+/// The module.
+pub struct ServiceTurndown;
+
+/// What goes, service by service.
+pub struct Plan {
+    enabled: Vec<String>,
+    ledger: PathBuf,
+    leaving: BTreeMap<String, Holdings>,
+}
+
+impl Module for ServiceTurndown {
+    const NAME: &'static str = "service_turndown";
+    const ABOUT: &'static str = "Stops services that no longer run on this host and removes their credentials and files; keeps their data.";
+    type Params = Params;
+    type Plan = Plan;
+
+    fn plan(params: Params, _: &Task) -> Result<Plan> {
+        let leaving = leaving(&Records::read(&params.ledger)?, &params.enabled);
+        Ok(Plan { enabled: params.enabled, ledger: params.ledger, leaving })
+    }
+
+    fn predict(plan: &Plan, _: &Task) -> Outcome {
+        outcome(&plan.leaving)
+    }
+
+    fn apply(plan: Plan, _: &Task) -> Result<Outcome> {
+        if plan.leaving.is_empty() {
+            return Ok(outcome(&plan.leaving));
+        }
+        let mut ledger = Ledger::open(&plan.ledger)?;
+        let leaving = leaving(&ledger.records, &plan.enabled);
+        let mut failures = Vec::new();
+        for (service, holdings) in &leaving {
+            // One that does not stop must not keep the others.
+            if let Err(error) = turn_down(&mut ledger, service, holdings) {
+                failures.push(format!("{service}: {error:#}"));
+            }
+        }
+        if !failures.is_empty() {
+            bail!("cannot turn down {}; the next run tries again", failures.join("; "));
+        }
+        Ok(outcome(&leaving))
+    }
+}
+
+/// What services have that are not enabled, without what an enabled one has too.
+fn leaving(records: &Records, enabled: &[String]) -> BTreeMap<String, Holdings> {
+    let (staying, leaving): (Vec<_>, Vec<_>) =
+        records.services.iter().partition(|(service, _)| enabled.contains(service));
+    let without_shared = |(service, holdings): (&String, &Holdings)| {
+        let mut holdings = holdings.clone();
+        for (_, staying) in &staying {
+            holdings.units.retain(|it| !staying.units.contains(it));
+            holdings.credentials.retain(|it| !staying.credentials.contains(it));
+            holdings.files.retain(|it| !staying.files.contains(it));
+        }
+        (service.clone(), holdings)
+    };
+    leaving.into_iter().map(without_shared).collect()
+}
+
+/// Stops first: a program must not lose its files under its feet. The ledger forgets last: a run that was
+/// killed in between is finished by the next one.
+fn turn_down(ledger: &mut Ledger, service: &str, holdings: &Holdings) -> Result<()> {
+    stop(&holdings.units.iter().cloned().collect::<Vec<_>>())?;
+    for path in &holdings.credentials {
+        remove(path)?;
+        fault::point("service_turndown:credentials");
+    }
+    for path in &holdings.files {
+        remove_file(path)?;
+        fault::point("service_turndown:files");
+    }
+    if holdings.files.iter().any(|it| it.components().any(|part| part.as_os_str() == "systemd")) {
+        systemd::systemctl(&["daemon-reload"])?;
+        fault::point("service_turndown:daemon-reload");
+    }
+    ledger.records.services.remove(service);
+    for unit in &holdings.units {
+        ledger.records.restarts.remove(unit);
+        ledger.records.started.remove(unit);
+    }
+    ledger.save()
+}
+
+fn stop(names: &[String]) -> Result<()> {
+    let states = systemd::show(names)?;
+    let known: Vec<_> = names.iter().zip(&states).filter(|(_, unit)| unit.exists()).collect();
+    let running: Vec<&str> = known
+        .iter()
+        .filter(|(_, unit)| !matches!(unit.get("ActiveState"), "inactive" | "failed"))
+        .map(|(name, _)| name.as_str())
+        .collect();
+    if !running.is_empty() {
+        systemd::systemctl(&[&["stop", "--"], running.as_slice()].concat())?;
+        fault::point("service_turndown:stop");
+    }
+    let enabled: Vec<&str> = known
+        .iter()
+        .filter(|(_, unit)| unit.get("UnitFileState").starts_with("enabled"))
+        .map(|(name, _)| name.as_str())
+        .collect();
+    if !enabled.is_empty() {
+        systemd::systemctl(&[&["--quiet", "disable", "--"], enabled.as_slice()].concat())?;
+        fault::point("service_turndown:disable");
+    }
+    Ok(())
+}
+
+/// Removes a file; a directory only when it is empty, for it may hold data.
+fn remove_file(path: &Path) -> Result<()> {
+    if !fs::symlink_metadata(path).is_ok_and(|it| it.is_dir()) {
+        return remove(path).map(|_| ());
+    }
+    match fs::remove_dir(path) {
+        Ok(()) => path.parent().map_or(Ok(()), sync_directory),
+        Err(error) if error.kind() == std::io::ErrorKind::DirectoryNotEmpty => Ok(()),
+        Err(error) => Err(error).with_context(|| format!("cannot remove {}", path.display())),
+    }
+}
+
+fn outcome(leaving: &BTreeMap<String, Holdings>) -> Outcome {
+    let mut outcome = Outcome { changed: !leaving.is_empty(), ..Outcome::default() };
+    if outcome.changed {
+        let lines = |(service, holdings): (&String, &Holdings)| {
+            let units = holdings.units.iter().map(|it| format!("{service}: runs {it}\n"));
+            let paths = holdings.credentials.iter().chain(&holdings.files);
+            let paths = paths.map(|it| format!("{service}: has {}\n", it.display()));
+            units.chain(paths).collect::<String>()
+        };
+        outcome.diff.push(Diff {
+            before: leaving.iter().map(lines).collect(),
+            after: String::new(),
+            before_header: "services on this host".into(),
+            after_header: "services on this host".into(),
+        });
+    }
+    outcome.values.insert("turned_down".into(), json!(leaving));
+    outcome
+}

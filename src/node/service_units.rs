@@ -1,0 +1,256 @@
+//! Module `service_units`: the units of a service are enabled, running, and running with what is on disk.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use serde_json::{Map, json};
+
+use super::{
+    Ledger, Records,
+    action::{Action, Wanted, decide},
+    digest::Digest,
+    systemd::{self, Unit},
+    waiting::wait,
+};
+use crate::ansible::{Argument, Diff, Module, Outcome, Task, fault};
+
+crate::arguments! {
+    /// Options of `service_units`.
+    pub struct Params {
+        /// The service that the units belong to, as in services.yml.
+        pub service: String => Argument::str().required(),
+        /// Its units. A name without an ending is a service's.
+        pub units: Vec<String> => Argument::list(Argument::str()).required(),
+        /// Files and directories that the units read when they start: configuration, credentials.
+        pub inputs: Vec<PathBuf> => Argument::list(Argument::path()).default(Vec::<String>::new()),
+        /// Files made for the service, which go when it is turned down. Recorded, not written.
+        pub files: Vec<PathBuf> => Argument::list(Argument::path()).default(Vec::<String>::new()),
+        /// Whether the units shall run.
+        pub state: String => Argument::str().choices(&["started", "stopped"]).default("started"),
+        /// Those of the units for which a reload is enough when inputs change.
+        pub reload: Vec<String> => Argument::list(Argument::str()).default(Vec::<String>::new()),
+        /// In check mode: whether an earlier task would change an input, so that a restart is predicted.
+        pub pending: bool => Argument::bool().default(false),
+        /// Seconds after which a unit that does not come up is given up.
+        pub timeout: u64 => Argument::int().default(90),
+        /// Directory of the host's ledger.
+        pub ledger: PathBuf => Argument::path().default("/var/lib/minicluster"),
+    }
+}
+
+/// The module.
+pub struct ServiceUnits;
+
+/// What the task wants, checked.
+pub struct Request {
+    service: String,
+    units: Vec<String>,
+    reload: Vec<String>,
+    inputs: Vec<PathBuf>,
+    files: Vec<PathBuf>,
+    running: bool,
+    pending: bool,
+    timeout: u64,
+    ledger: PathBuf,
+}
+
+impl Request {
+    fn new(params: Params, check_mode: bool) -> Result<Self> {
+        let full_names =
+            |names: &[String]| names.iter().map(|it| systemd::full_name(it)).collect::<Result<Vec<_>>>();
+        let mut units = Vec::new();
+        for unit in full_names(&params.units)? {
+            if !units.contains(&unit) {
+                units.push(unit);
+            }
+        }
+        let reload = full_names(&params.reload)?;
+        if let Some(stranger) = reload.iter().find(|it| !units.contains(it)) {
+            bail!("option 'reload': '{stranger}' is not one of 'units' ({})", units.join(", "));
+        }
+        if let Some(relative) = params.inputs.iter().chain(&params.files).find(|it| !it.is_absolute()) {
+            bail!("'{}' is not an absolute path", relative.display());
+        }
+        Ok(Self {
+            service: params.service,
+            units,
+            reload,
+            inputs: params.inputs,
+            files: params.files,
+            running: params.state == "started",
+            // In a real run the earlier task has written: the digest tells.
+            pending: params.pending && check_mode,
+            timeout: params.timeout,
+            ledger: params.ledger,
+        })
+    }
+}
+
+/// What is to be done, unit by unit.
+pub struct Plan {
+    request: Request,
+    actions: Vec<Action>,
+}
+
+impl Module for ServiceUnits {
+    const NAME: &'static str = "service_units";
+    const ABOUT: &'static str =
+        "Keeps the units of a service enabled, running, and running with what is on disk.";
+    type Params = Params;
+    type Plan = Plan;
+
+    fn plan(params: Params, task: &Task) -> Result<Plan> {
+        let request = Request::new(params, task.check_mode)?;
+        let records = Records::read(&request.ledger)?;
+        let actions = look(&request, &records)?;
+        Ok(Plan { request, actions })
+    }
+
+    fn predict(plan: &Plan, _: &Task) -> Outcome {
+        outcome(&plan.actions)
+    }
+
+    fn apply(plan: Plan, _: &Task) -> Result<Outcome> {
+        let request = plan.request;
+        let mut ledger = Ledger::open(&request.ledger)?;
+        record(&mut ledger, &request)?;
+        // Once more, now that nobody else can change what is owed.
+        let actions = look(&request, &ledger.records)?;
+        prepare(&actions, request.running)?;
+        if request.running {
+            start(&mut ledger, &request, &actions)?;
+        } else {
+            stop(&mut ledger, &actions)?;
+        }
+        Ok(outcome(&actions))
+    }
+}
+
+fn look(request: &Request, records: &Records) -> Result<Vec<Action>> {
+    let unit_path = systemd::unit_path()?;
+    let units = systemd::show(&request.units)?;
+    let wanted =
+        if request.running { Wanted::Running { pending: request.pending } } else { Wanted::Stopped };
+    let decide = |(name, unit): (&String, Unit)| {
+        let digest = Digest::of(name, &unit_path, &request.inputs)?;
+        Ok(decide(name, unit, digest, records, wanted, request.reload.contains(name)))
+    };
+    request.units.iter().zip(units).map(decide).collect()
+}
+
+fn record(ledger: &mut Ledger, request: &Request) -> Result<()> {
+    let holdings = ledger.records.service(&request.service);
+    holdings.units.extend(request.units.iter().cloned());
+    holdings.files.extend(request.files.iter().cloned());
+    ledger.save()?;
+    fault::point("service_units:recorded");
+    Ok(())
+}
+
+/// Makes systemd know the units as they are on disk, and sets whether they start with the host.
+fn prepare(actions: &[Action], running: bool) -> Result<()> {
+    if running {
+        for runtime in [false, true] {
+            let masked = names(actions, |it| it.unmask && runtime == it.masked_at_runtime());
+            if !masked.is_empty() {
+                let option: &[&str] = if runtime { &["unmask", "--runtime"] } else { &["unmask"] };
+                systemd::systemctl(&[option, &["--"], &masked].concat())?;
+                fault::point("service_units:unmasked");
+            }
+        }
+    }
+    if actions.iter().any(|it| it.unmask || it.unit.get("NeedDaemonReload") == "yes" || !it.unit.exists()) {
+        systemd::systemctl(&["daemon-reload"])?;
+        fault::point("service_units:daemon-reload");
+    }
+    let changed = names(actions, |it| it.enable || it.disable);
+    if !changed.is_empty() {
+        let verb = if running { "enable" } else { "disable" };
+        systemd::systemctl(&[&["--quiet", verb, "--"], changed.as_slice()].concat())?;
+        fault::point("service_units:enabled");
+    }
+    Ok(())
+}
+
+fn names(actions: &[Action], choose: impl Fn(&Action) -> bool) -> Vec<&str> {
+    actions.iter().filter(|it| choose(it)).map(|it| it.name.as_str()).collect()
+}
+
+fn start(ledger: &mut Ledger, request: &Request, actions: &[Action]) -> Result<()> {
+    let now = systemd::show(&request.units)?;
+    let missing: Vec<_> =
+        actions.iter().zip(&now).filter(|(_, unit)| !unit.exists()).map(|it| &*it.0.name).collect();
+    if !missing.is_empty() {
+        bail!(
+            "systemd knows no {}: install the package or write the unit file that brings it",
+            missing.join(", ")
+        );
+    }
+    let failed = names(actions, |it| it.verb.is_some() && it.unit.get("ActiveState") == "failed");
+    if !failed.is_empty() {
+        systemd::systemctl(&[&["reset-failed", "--"], failed.as_slice()].concat())?;
+    }
+    for verb in ["start", "restart", "reload"] {
+        let units = names(actions, |it| it.verb == Some(verb));
+        if !units.is_empty() {
+            // A reload says at once whether it was refused; for the others `wait` watches.
+            let option: &[&str] = if verb == "reload" { &[] } else { &["--no-block"] };
+            systemd::systemctl(&[option, &[verb, "--"], &units].concat())?;
+            fault::point(&format!("service_units:{verb}"));
+        }
+    }
+    let awaited: Vec<_> = actions.iter().filter(|it| it.verb.is_some() || it.unit.is_starting()).collect();
+    wait(&awaited, request.timeout)?;
+    for action in actions {
+        ledger.records.restarts.remove(&action.name);
+        ledger.records.started.insert(action.name.clone(), action.digest.clone());
+    }
+    ledger.save()
+}
+
+fn stop(ledger: &mut Ledger, actions: &[Action]) -> Result<()> {
+    let units = names(actions, |it| it.verb == Some("stop"));
+    if !units.is_empty() {
+        systemd::systemctl(&[&["stop", "--"], units.as_slice()].concat())?;
+        fault::point("service_units:stop");
+    }
+    for action in actions {
+        ledger.records.restarts.remove(&action.name);
+        ledger.records.started.remove(&action.name);
+    }
+    ledger.save()
+}
+
+fn outcome(actions: &[Action]) -> Outcome {
+    let mut outcome = Outcome { changed: actions.iter().any(Action::changes), ..Outcome::default() };
+    let changing: Vec<_> = actions.iter().filter(|it| it.changes()).collect();
+    if outcome.changed {
+        let lines = |about: fn(&Action) -> String| {
+            changing.iter().map(|it| format!("{}: {}\n", it.name, about(it))).collect::<Vec<_>>().concat()
+        };
+        outcome.diff.push(Diff {
+            before: lines(Action::before),
+            after: lines(Action::after),
+            before_header: "units".into(),
+            after_header: "units".into(),
+        });
+    }
+    let units: Map<_, _> = actions.iter().map(|it| (it.name.clone(), json!(it.after()))).collect();
+    outcome.values.insert("units".into(), units.into());
+    outcome
+}
+
+/// Records that `unit` was started, by whoever calls this, with its definition and `inputs` as they are
+/// on disk: [`ServiceUnits`] then leaves it running.
+///
+/// # Errors
+/// systemd does not answer, a file cannot be read, or the ledger cannot be written.
+pub fn record_started(ledger: &Path, service: &str, unit: &str, inputs: &[PathBuf]) -> Result<()> {
+    let unit = systemd::full_name(unit)?;
+    let digest = Digest::of(&unit, &systemd::unit_path()?, inputs)?;
+    let mut ledger = Ledger::open(ledger)?;
+    ledger.records.service(service).units.insert(unit.clone());
+    ledger.records.restarts.remove(&unit);
+    ledger.records.started.insert(unit, digest);
+    ledger.save()
+}

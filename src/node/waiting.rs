@@ -1,0 +1,134 @@
+//! Waiting until units really run, and saying why when they do not.
+
+use std::{
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, bail};
+
+use super::{
+    action::Action,
+    systemd::{self, Unit},
+};
+
+/// How often systemd is asked.
+const PAUSE: Duration = Duration::from_millis(100);
+/// How long a unit must stay up that does not say by itself when it is ready: one that cannot read its
+/// configuration ends within this time.
+const SETTLED: Duration = Duration::from_millis(1500);
+
+/// Waits until the units of `actions` run, and keep running; those that end have ended well.
+///
+/// # Errors
+/// One failed, or is not there in time: with the last lines it wrote to the journal.
+pub fn wait(actions: &[&Action], timeout: u64) -> Result<()> {
+    let names: Vec<String> = actions.iter().map(|it| it.name.clone()).collect();
+    let start = Instant::now();
+    let mut up: Vec<Option<(Instant, String)>> = vec![None; names.len()];
+    loop {
+        let units = systemd::show(&names)?;
+        let mut waiting = Vec::new();
+        for ((name, unit), up) in names.iter().zip(&units).zip(&mut up) {
+            match judge(unit) {
+                State::Done => {}
+                State::Failed(reason) => bail!(complaint(name, &reason)),
+                State::Waiting => waiting.push((name, unit)),
+                State::Up => {
+                    let invocation = unit.get("InvocationID");
+                    let (since, before) = up.get_or_insert_with(|| (Instant::now(), invocation.to_owned()));
+                    if before != invocation {
+                        bail!(complaint(name, "it ended soon after it was started"));
+                    }
+                    if since.elapsed() < SETTLED {
+                        waiting.push((name, unit));
+                    }
+                }
+            }
+        }
+        let Some((name, unit)) = waiting.first() else { return Ok(()) };
+        if start.elapsed() > Duration::from_secs(timeout) {
+            let state =
+                format!("after {timeout} s it is {} ({})", unit.get("ActiveState"), unit.get("SubState"));
+            bail!(complaint(name, &state));
+        }
+        sleep(PAUSE);
+    }
+}
+
+#[derive(Debug, PartialEq)]
+enum State {
+    /// It runs and said so, or it has done its work.
+    Done,
+    /// It runs, as far as systemd can tell.
+    Up,
+    Waiting,
+    Failed(String),
+}
+
+fn judge(unit: &Unit) -> State {
+    let (active, sub, result) = (unit.get("ActiveState"), unit.get("SubState"), unit.get("Result"));
+    // A start that systemd has not come to: the states are those of before.
+    if !matches!(unit.get("Job"), "" | "0") {
+        return if active == "failed" {
+            State::Waiting
+        } else {
+            crash(active, sub, result).unwrap_or(State::Waiting)
+        };
+    }
+    match active {
+        "active" => match unit.get("Type") {
+            "simple" | "exec" | "idle" | "forking" => State::Up,
+            _ => State::Done,
+        },
+        "failed" => State::Failed(format!("it failed ({result})")),
+        "inactive" if unit.get("ConditionResult") == "no" => {
+            State::Failed("a condition in its definition does not hold, so systemd does not start it".into())
+        }
+        "inactive" if unit.ends() && result == "success" => State::Done,
+        "inactive" => State::Failed(format!("it ended at once ({result})")),
+        _ => crash(active, sub, result).unwrap_or(State::Waiting),
+    }
+}
+
+fn crash(active: &str, sub: &str, result: &str) -> Option<State> {
+    (active == "activating" && sub.starts_with("auto-restart"))
+        .then(|| State::Failed(format!("it ends again and again ({result})")))
+}
+
+fn complaint(name: &str, reason: &str) -> String {
+    format!(
+        "{name} does not run: {reason}. Its last words, from journalctl -u {name}:\n{}",
+        systemd::last_words(name)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unit_runs_when_systemd_or_time_says_so() {
+        for (properties, expected) in [
+            (&[("ActiveState", "active"), ("Type", "notify")][..], State::Done),
+            (&[("ActiveState", "active"), ("Type", "simple")], State::Up),
+            (&[("ActiveState", "active")], State::Done),
+            (&[("ActiveState", "inactive"), ("Job", "17")], State::Waiting),
+            (&[("ActiveState", "failed"), ("Job", "17")], State::Waiting),
+            (&[("ActiveState", "activating"), ("SubState", "start")], State::Waiting),
+            (&[("ActiveState", "deactivating")], State::Waiting),
+            (&[("ActiveState", "inactive"), ("Type", "oneshot"), ("Result", "success")], State::Done),
+        ] {
+            assert_eq!(judge(&Unit::new(properties)), expected, "{properties:?}");
+        }
+        for properties in [
+            &[("ActiveState", "failed")][..],
+            &[("ActiveState", "activating"), ("SubState", "auto-restart")],
+            &[("ActiveState", "inactive"), ("Type", "oneshot"), ("Result", "exit-code")],
+            &[("ActiveState", "inactive"), ("Type", "simple"), ("Result", "success")],
+            &[("ActiveState", "inactive"), ("ConditionResult", "no")],
+        ] {
+            assert!(matches!(judge(&Unit::new(properties)), State::Failed(_)), "{properties:?}");
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! `service_units` against a small systemd: check, run, run again; killed anywhere, finished by the next run.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use serde_json::json;
+use support::{Host, snapshot};
+
+#[test]
+fn a_masked_unit_is_unmasked_enabled_and_started_once() {
+    let host = Host::new();
+    host.unit("web.service", "");
+    host.mask("web.service");
+    let answer = host.service_units(&["web"]).converges(host.root());
+    assert_eq!(answer.0["units"], json!({"web.service": "started, unmasked, enabled"}));
+    assert_eq!(answer.0["diff"][0]["before"], "web.service: inactive, masked\n");
+    assert_eq!(
+        host.commands(),
+        ["unmask web.service", "daemon-reload", "enable web.service", "start web.service"]
+    );
+    let state = host.state("web.service");
+    assert_eq!(
+        (&state["active"], &state["enabled"], &state["starts"]),
+        (&json!("active"), &json!(true), &json!(1))
+    );
+    assert_eq!(host.ledger()["services"]["web"]["units"], json!(["web.service"]));
+}
+
+#[test]
+fn what_the_unit_reads_restarts_it_and_what_it_does_not_read_does_not() {
+    let host = Host::new();
+    host.unit("web.service", "");
+    let config = host.write("config/web.service", "one");
+    let module = host.service_units(&["web.service"]);
+    module.run();
+
+    std::fs::write(&config, "two").unwrap();
+    let answer = module.converges(host.root());
+    assert_eq!(answer.0["units"], json!({"web.service": "restarted (what it reads has changed)"}));
+    assert_eq!(host.state("web.service")["config"][config.to_str().unwrap()], "two");
+
+    host.write("etc/web.service.d/limits.conf", "[Service]\n");
+    host.commands();
+    let answer = module.converges(host.root());
+    assert_eq!(answer.0["units"], json!({"web.service": "restarted (its definition has changed)"}));
+    assert_eq!(host.commands(), ["daemon-reload", "restart web.service"]);
+
+    host.write("lib/other.service", "");
+    assert!(!module.run().changed());
+}
+
+#[test]
+fn a_reload_is_enough_where_the_task_says_so() {
+    let host = Host::new();
+    host.unit("web.service", "");
+    let module = host.service_units(&["web"]).with("reload", json!(["web"]));
+    module.run();
+    host.write("config/web.service", "new");
+    assert_eq!(
+        module.converges(host.root()).0["units"]["web.service"],
+        "reloaded (what it reads has changed)"
+    );
+    assert_eq!(host.state("web.service")["reloads"], 1);
+    let error = module.with("reload", json!(["stranger"])).fail();
+    assert_eq!(error, "option 'reload': 'stranger.service' is not one of 'units' (web.service)");
+}
+
+#[test]
+fn a_restart_that_the_ledger_owes_is_done_and_cleared() {
+    let host = Host::new();
+    host.unit("web.service", "");
+    let module = host.service_units(&["web"]);
+    module.run();
+    let mut ledger = host.ledger();
+    ledger["restarts"]["web.service"] = json!("new certificate");
+    ledger["restarts"]["other.service"] = json!("not this one");
+    host.write("ledger/ledger.json", &ledger.to_string());
+    assert_eq!(module.converges(host.root()).0["units"]["web.service"], "restarted (new certificate)");
+    assert_eq!(host.ledger()["restarts"], json!({"other.service": "not this one"}));
+}
+
+#[test]
+fn a_unit_that_does_not_exist_yet_is_predicted_and_missed_when_it_should_be_there() {
+    let host = Host::new();
+    let module = host.service_units(&["web"]);
+    let before = snapshot(host.root());
+    assert_eq!(module.clone().check().run().0["units"]["web.service"], "started, enabled");
+    assert_eq!(snapshot(host.root()), before);
+    assert!(module.fail().contains("web.service"));
+    host.unit("web.service", "");
+    module.run();
+    assert_eq!(host.state("web.service")["active"], "active");
+}
+
+#[test]
+fn check_mode_predicts_the_restart_that_a_pending_change_will_make() {
+    let host = Host::new();
+    host.unit("web.service", "");
+    let module = host.service_units(&["web"]).with("pending", true);
+    module.run();
+    assert!(module.clone().check().run().changed());
+    // In a run, what is on disk tells: nothing has changed.
+    assert!(!module.run().changed());
+}
+
+#[test]
+fn a_unit_that_does_not_come_up_is_a_failure_with_its_last_words() {
+    for (fails, reason) in
+        [("start", "it failed (exit-code)"), ("crash", "it ends again and again (exit-code)")]
+    {
+        let host = Host::new();
+        host.unit("web.service", &format!("Fail={fails}"));
+        let error = host.service_units(&["web"]).fail();
+        assert!(error.starts_with(&format!("web.service does not run: {reason}")), "{error}");
+        assert!(error.ends_with("bind: address already in use"), "{error}");
+        assert_eq!(host.ledger()["started"], json!({}));
+        host.unit("web.service", "");
+        assert!(host.service_units(&["web"]).run().changed());
+        assert_eq!(host.state("web.service")["active"], "active");
+    }
+}
+
+#[test]
+fn a_unit_without_readiness_must_stay_up() {
+    let host = Host::new();
+    host.unit("web.service", "Type=simple");
+    let start = std::time::Instant::now();
+    host.service_units(&["web"]).run();
+    assert!(start.elapsed().as_millis() >= 1500, "it was believed at once");
+}
+
+#[test]
+fn a_unit_that_ends_runs_once_for_what_it_reads() {
+    let host = Host::new();
+    host.unit("job.service", "Type=oneshot");
+    let module = host.service_units(&["job"]);
+    module.converges(host.root());
+    host.write("config/job.service", "new");
+    module.converges(host.root());
+    assert_eq!(host.state("job.service")["starts"], 2);
+}
+
+#[test]
+fn stopped_units_are_stopped_and_disabled() {
+    let host = Host::new();
+    host.unit("web.service", "");
+    host.service_units(&["web"]).run();
+    let answer = host.service_units(&["web"]).with("state", "stopped").converges(host.root());
+    assert_eq!(answer.0["units"]["web.service"], "stopped, disabled");
+    let state = host.state("web.service");
+    assert_eq!((&state["active"], &state["enabled"]), (&json!("inactive"), &json!(false)));
+}
+
+#[cfg(feature = "fault_points")]
+#[test]
+fn killed_anywhere_the_next_run_finishes() {
+    let points =
+        ["recorded", "unmasked", "daemon-reload", "enabled", "start"].map(|it| format!("service_units:{it}"));
+    for point in points.iter().map(String::as_str).chain(["files:written", "files:renamed"]) {
+        let host = Host::new();
+        host.unit("web.service", "");
+        host.mask("web.service");
+        let module = host.service_units(&["web"]);
+        module.killed_at(point);
+        module.run();
+        let state = host.state("web.service");
+        assert_eq!((&state["active"], &state["enabled"]), (&json!("active"), &json!(true)), "{point}");
+        assert!(!module.run().changed(), "{point}");
+        let ledger = std::fs::read_dir(host.path("ledger")).unwrap().map(|it| it.unwrap().file_name());
+        let mut ledger: Vec<_> = ledger.collect();
+        ledger.sort();
+        assert_eq!(ledger, ["ledger.json", "ledger.lock"], "{point}");
+    }
+}
+
+#[cfg(feature = "fault_points")]
+#[test]
+fn a_restart_survives_a_run_killed_between_the_write_and_the_restart() {
+    for (point, times) in [("service_units:recorded", 1), ("service_units:restart", 2)] {
+        let host = Host::new();
+        host.unit("web.service", "");
+        let config = host.write("config/web.service", "old");
+        let module = host.service_units(&["web"]);
+        module.run();
+        std::fs::write(&config, "new").unwrap();
+        module.killed_at(point);
+        assert!(module.run().changed(), "{point}");
+        let state = host.state("web.service");
+        assert_eq!(
+            (&state["config"][config.to_str().unwrap()], &state["starts"]),
+            (&json!("new"), &json!(1 + times))
+        );
+    }
+}
