@@ -19,9 +19,9 @@ built = target/$(target)/$(profile)
 programs = $(shell awk '/^\[\[bin\]\]/ {bin = 1} bin && /^name/ {gsub(/"/, "", $$3); print $$3; bin = 0}' Cargo.toml)
 modules = $(filter-out minicluster,$(programs))
 scenarios = $(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml))
-shell_programs = .ci/run molecule/node/cluster molecule/node/demo molecule/node/image
+shell_programs = .ci/run tests/faults/run molecule/node/cluster molecule/node/demo molecule/node/image
 
-.PHONY: install build quick plugin demo demo-down test lint unit molecule bench dist check-tools check-docker
+.PHONY: install build quick plugin faults demo demo-down test lint unit molecule bench dist check-tools check-docker
 
 install: build
 	@mkdir -p library inventory
@@ -50,7 +50,7 @@ demo: check-docker quick
 demo-down:
 	molecule/node/demo down
 
-test: lint unit plugin molecule
+test: lint unit plugin molecule faults
 
 lint: quick
 	cargo fmt --check
@@ -68,6 +68,9 @@ plugin: check-docker quick
 
 molecule: check-docker quick
 	@$(foreach it,$(scenarios),MOLECULE_COMMAND_BORDERS=0 molecule test --scenario-name $(it);)
+
+faults: check-docker quick
+	tests/faults/run
 
 dist: install
 	@mkdir -p dist && install -C $(addprefix $(built)/,$(programs)) dist/
