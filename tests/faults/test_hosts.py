@@ -11,6 +11,8 @@ hello:
   monitoring_endpoints: [{port: 8443}]
 lonely:
   num_instances: 1
+marked:
+  num_instances: 2
 """
 
 
@@ -57,6 +59,14 @@ class Hosts(unittest.TestCase):
             self.assertIn("Lonely", self.greeting(other))
         self.converges()
         self.assertEqual(self.converges().changed(), 0)
+
+    def test_a_global_role_runs_everywhere(self):
+        marked = [host for host in HOSTS if self.cluster.on(host, "test -e /etc/marked && echo marked || true")]
+        self.assertEqual(marked, sorted(self.cluster.running("marked")))
+        extra = (set(HOSTS) - set(marked)).pop()
+        self.cluster.on(extra, "touch /etc/marked")
+        self.assertEqual(self.cluster.run("--tags", "marked").changed(), 1)
+        self.cluster.on(extra, "test ! -e /etc/marked")
 
     def test_limit_leaves_the_others_and_their_places_alone(self):
         before = self.cluster.lock()
