@@ -61,6 +61,7 @@ lint: quick
 	$(if $(shell command -v shellcheck),shellcheck $(shell_programs),@echo "shellcheck is missing: skipped")
 
 unit: check-tools .venv/.installed
+	@cargo nextest --version >/dev/null 2>&1 || { echo "cargo-nextest is missing: cargo install --locked cargo-nextest" >&2; exit 1; }
 	cargo nextest run --profile $(if $(CI),ci,default) --features fault_points
 
 plugin: check-docker quick
