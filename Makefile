@@ -33,10 +33,10 @@ build: check-tools .venv/.installed
 	RUSTFLAGS="-C target-feature=+crt-static" cargo build --target $(target) --profile $(profile) --bins \
 	  $(if $(features),--features $(features))
 
-# A broken or half installed environment is made anew; a link to a shared one is left alone.
+# An environment that exists is brought up to date.
 .venv/.installed: requirements.txt
 	@echo "installing Ansible and its tools into .venv (about 1 minute, once)"
-	python3 -m venv .venv
+	[ -x .venv/bin/pip ] || python3 -m venv .venv
 	.venv/bin/pip install --quiet --requirement requirements.txt
 	touch $@
 
