@@ -4,13 +4,22 @@ use clap::Subcommand;
 
 use super::answer::{Answer, Failure};
 use super::files::Files;
+use super::{check, explain, lock, plan, rebalance};
 use crate::services::schema;
 
 /// What the operator wants to know or do.
 #[derive(Subcommand)]
 pub enum Command {
-    /// Read all files, report every mistake in them, change nothing
-    Check,
+    /// Read all files and report every mistake in them; change nothing
+    Check(check::Options),
+    /// Show what moves, comes and goes, compared with services.lock; change nothing
+    Plan(plan::Options),
+    /// Show why a service runs where it runs
+    Explain(explain::Options),
+    /// Propose moves that even out the load; with --write, record them in services.lock
+    Rebalance(rebalance::Options),
+    /// Record the placement in services.lock, as site.yml does before it changes a host
+    Lock,
     /// Print a JSON Schema of services.yml for editors
     Schema,
 }
@@ -19,11 +28,11 @@ impl Command {
     /// Runs the command.
     pub fn run(self, files: Files) -> Result<Answer, Failure> {
         match self {
-            Self::Check => {
-                let workspace = files.workspace()?;
-                let (services, hosts) = (workspace.demands.0.len(), workspace.hosts.len());
-                Ok(format!("{services} services on {hosts} hosts: no mistakes\n").into())
-            }
+            Self::Check(options) => check::run(&files.workspace()?, &options),
+            Self::Plan(options) => plan::run(&files.workspace()?, &options),
+            Self::Explain(options) => explain::run(&files.workspace()?, &options),
+            Self::Rebalance(options) => rebalance::run(files, &options),
+            Self::Lock => lock::run(files),
             Self::Schema => Ok(format!("{:#}\n", schema()).into()),
         }
     }

@@ -1,8 +1,14 @@
 //! The program `minicluster`: Ansible's inventory, and the operator's view of placement.
 
 mod answer;
+mod check;
 mod command;
+mod explain;
 mod files;
+mod lock;
+mod plan;
+mod rebalance;
+mod table;
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -29,6 +29,8 @@ pub struct Demand {
     pub apart: Vec<Index>,
     /// Services it said it avoids: it gives way to them.
     pub avoids: Vec<Index>,
+    /// The variable whose values its instances are spread over.
+    pub spread_by: Option<String>,
     /// For each host, a number for its value of `spread_by`.
     pub zones: Option<Vec<usize>>,
     /// Whether one instance is the master.
@@ -78,6 +80,7 @@ impl Demands {
                 with,
                 apart: avoids.clone(),
                 avoids,
+                spread_by: service.spread_by.as_ref().map(|variable| variable.value.0.clone()),
                 zones,
                 master: service.master_election,
                 stateful: service.stateful,
@@ -117,22 +120,24 @@ impl Demands {
         }
     }
 
-    /// The order in which services choose: first those without a choice, then those with the fewest
-    /// candidates, then followers; a service that avoids others gives way to them.
+    /// Services in the order in which they choose, those that choose together side by side: first those
+    /// without a choice, then those with the fewest hosts to spare, then followers, last those without a limit that
+    /// give way to others.
     #[must_use]
-    pub fn order(&self) -> Vec<Index> {
-        let mut order: Vec<Index> = (0..self.0.len()).collect();
-        let depths: Vec<usize> = order.iter().map(|&at| self.depth(at)).collect();
-        order.sort_by_key(|&at| {
-            let demand = &self.0[at];
+    pub fn tiers(&self) -> Vec<Vec<Index>> {
+        let mut tiers: BTreeMap<_, Vec<Index>> = BTreeMap::new();
+        for (at, demand) in self.0.iter().enumerate() {
             let class = match (demand.limit, demand.with, demand.avoids.is_empty()) {
                 (None, None, true) => 0,
                 (None, _, false) => 2,
                 _ => 1,
             };
-            (class, depths[at], demand.allowed.len(), &demand.name)
-        });
-        order
+            // Without a limit nothing is chosen, so each is settled before the next looks.
+            let alone = if demand.limit.is_none() { at + 1 } else { 0 };
+            let spare = demand.allowed.len().saturating_sub(demand.limit.unwrap_or_default());
+            tiers.entry((class, self.depth(at), spare, alone)).or_default().push(at);
+        }
+        tiers.into_values().collect()
     }
 
     fn depth(&self, at: Index) -> usize {
@@ -168,8 +173,10 @@ fn allowed(name: &str, service: &Service, cluster: &Cluster, mistakes: &mut Diag
     let mut hosts = Vec::new();
     for group in service.groups() {
         let Some(members) = cluster.group(&group.value) else {
-            let meant = nearest(&group.value, cluster.group_names());
-            let advice = meant.map_or(String::new(), |meant| format!("; did you mean '{meant}'?"));
+            let advice = match nearest(&group.value, cluster.group_names()) {
+                Some(meant) => format!("; did you mean '{meant}'?"),
+                None => "; add the group, or name another in services.yml".into(),
+            };
             let message = format!(
                 "service '{name}' is to run on group '{}', which the hosts file does not have{advice}",
                 &*group.value

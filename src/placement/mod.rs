@@ -2,12 +2,19 @@
 
 mod cluster;
 mod demand;
+mod explain;
 mod lock;
 mod place;
+mod plan;
 mod rank;
+mod rebalance;
+mod seek;
 
 pub use cluster::{Cluster, HostId};
 pub use demand::{Demand, Demands, Index};
+pub use explain::{Row, Verdict, explain};
 pub use lock::{Instances, Lock};
 pub use place::{Assignment, Placement, place};
+pub use plan::{Action, Change, Move, Plan};
 pub use rank::{NameHash, Purpose, preference};
+pub use rebalance::rebalance;

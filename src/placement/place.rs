@@ -1,14 +1,17 @@
 //! Who runs where: a pure function of hosts, services and lock.
 //!
-//! First every service keeps the instances of the lock that it may keep, then each in turn takes the hosts
-//! it prefers among those that are not full. So without a lock the result depends on names only, and with
-//! one only those instances move that must.
+//! First every service keeps the instances of the lock that it may keep; then those that lack some seek
+//! hosts (see `seek`). So without a lock the result depends on names only, and with one only those
+//! instances move that must.
+
+use std::cmp::Reverse;
 
 use super::cluster::{Cluster, HostId};
 use super::demand::{Demand, Demands, Index};
 use super::lock::{Instances, Lock};
 use super::rank::{Purpose, preference};
-use crate::diagnostic::Diagnostics;
+use super::seek;
+use crate::diagnostic::{Diagnostic, Diagnostics};
 
 /// Where one service runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,17 +40,17 @@ pub fn place(cluster: &Cluster, demands: &Demands, lock: &Lock) -> (Placement, D
         cluster,
         demands,
         kept: vec![Vec::new(); demands.0.len()],
-        placed: vec![None; demands.0.len()],
+        placed: vec![false; demands.0.len()],
         load: vec![0; cluster.len()],
         bound: bound(cluster, demands),
         mistakes: Diagnostics::new(),
     };
-    let order = demands.order();
-    for &at in &order {
+    let tiers = demands.tiers();
+    for &at in tiers.iter().flatten() {
         placer.keep(at, lock.service(&demands.0[at].name));
     }
-    for &at in &order {
-        placer.fill(at);
+    for tier in &tiers {
+        placer.fill(tier);
     }
     let assignments = (0..demands.0.len()).map(|at| placer.assignment(at, lock)).collect();
     (Placement { assignments, load: placer.load, bound: placer.bound }, placer.mistakes)
@@ -66,15 +69,16 @@ fn bound(cluster: &Cluster, demands: &Demands) -> usize {
     instances.div_ceil(hosts) + 1
 }
 
-struct Placer<'a> {
-    cluster: &'a Cluster,
-    demands: &'a Demands,
-    /// What the lock lets each service keep, in order.
-    kept: Vec<Vec<HostId>>,
-    /// Where the services that had their turn run, in order.
-    placed: Vec<Option<Vec<HostId>>>,
-    load: Vec<usize>,
-    bound: usize,
+/// Placement under way.
+pub(super) struct Placer<'a> {
+    pub(super) cluster: &'a Cluster,
+    pub(super) demands: &'a Demands,
+    /// Where each service runs so far, in order: what it keeps, and after its turn everything.
+    pub(super) kept: Vec<Vec<HostId>>,
+    /// Whether a service had its turn, or has it now: it gives way to nobody any more.
+    pub(super) placed: Vec<bool>,
+    pub(super) load: Vec<usize>,
+    pub(super) bound: usize,
     mistakes: Diagnostics,
 }
 
@@ -97,7 +101,7 @@ impl Placer<'_> {
             && hosts.len() > limit
         {
             let is_master = |host: HostId| locked.get(self.cluster.name(host)).copied().unwrap_or_default();
-            hosts.sort_by_key(|&host| std::cmp::Reverse((is_master(host), self.rank(demand, host))));
+            hosts.sort_by_key(|&host| Reverse((is_master(host), self.rank(demand, host))));
             hosts.truncate(limit);
         }
         hosts.sort_unstable();
@@ -105,32 +109,46 @@ impl Placer<'_> {
         self.kept[at] = hosts;
     }
 
-    /// Gives a service its hosts.
-    fn fill(&mut self, at: Index) {
-        let demand = &self.demands.0[at];
-        let candidates = self.candidates(at);
-        let Some(limit) = demand.limit else {
-            self.placed[at] = Some(candidates);
-            return;
-        };
-        if candidates.len() < limit && demand.sound {
-            self.mistakes.push(self.unplaceable(demand, limit, &candidates));
+    /// Gives the services of a tier their hosts.
+    fn fill(&mut self, tier: &[Index]) {
+        let mut seekers = Vec::new();
+        for &at in tier {
+            let demand = &self.demands.0[at];
+            let candidates = self.candidates(at);
+            self.placed[at] = true;
+            if demand.limit.is_none() {
+                self.kept[at] = candidates;
+                continue;
+            }
+            let fits = |host: &HostId| candidates.binary_search(host).is_ok();
+            let (hosts, lost): (Vec<_>, Vec<_>) =
+                std::mem::take(&mut self.kept[at]).into_iter().partition(fits);
+            for host in lost {
+                self.load[host] -= demand.weight;
+            }
+            self.kept[at] = hosts;
+            seekers.push((at, candidates));
         }
-        let (mut hosts, lost): (Vec<_>, Vec<_>) = std::mem::take(&mut self.kept[at])
-            .into_iter()
-            .partition(|host| candidates.binary_search(host).is_ok());
-        for host in lost {
-            self.load[host] -= demand.weight;
+        seek::seek(self, seekers);
+        for &at in tier {
+            let demand = &self.demands.0[at];
+            if demand.sound && self.missing(at) > 0 {
+                self.mistakes.push(self.unplaceable(at));
+            }
         }
-        if hosts.len() < limit {
-            let free = candidates.into_iter().filter(|host| hosts.binary_search(host).is_err()).collect();
-            let chosen = self.choose(demand, free, &hosts, limit - hosts.len());
-            self.carry(demand, &chosen);
-            hosts.extend(chosen);
-            hosts.sort_unstable();
+    }
+
+    /// Instances that a service still lacks.
+    pub(super) fn missing(&self, at: Index) -> usize {
+        self.demands.0[at].limit.map_or(0, |limit| limit.saturating_sub(self.kept[at].len()))
+    }
+
+    /// Puts an instance of a service on a host.
+    pub(super) fn settle(&mut self, at: Index, host: HostId) {
+        if let Err(place) = self.kept[at].binary_search(&host) {
+            self.kept[at].insert(place, host);
+            self.load[host] += self.demands.0[at].weight;
         }
-        self.kept[at].clone_from(&hosts);
-        self.placed[at] = Some(hosts);
     }
 
     fn carry(&mut self, demand: &Demand, hosts: &[HostId]) {
@@ -141,61 +159,34 @@ impl Placer<'_> {
         }
     }
 
+    /// Whether a service placed before, or another of this tier, keeps this one away from a host.
+    pub(super) fn is_refused(&self, at: Index, host: HostId) -> bool {
+        let apart = self.demands.0[at].apart.iter();
+        apart.filter(|&&other| self.placed[other]).any(|&other| self.runs(other, host))
+    }
+
+    /// Whether a service runs on a host, as far as is decided.
+    pub(super) fn runs(&self, at: Index, host: HostId) -> bool {
+        self.kept[at].binary_search(&host).is_ok()
+    }
+
     /// Hosts that the groups, `schedule_with`, and services placed before leave to a service.
     fn candidates(&self, at: Index) -> Vec<HostId> {
         let demand = &self.demands.0[at];
-        let leader = demand.with.map(|with| self.placed[with].as_deref().unwrap_or_default());
-        let apart: Vec<&[HostId]> =
-            demand.apart.iter().filter_map(|&other| self.placed[other].as_deref()).collect();
-        let fits = |host: &HostId| {
-            leader.is_none_or(|hosts| hosts.binary_search(host).is_ok())
-                && !apart.iter().any(|hosts| hosts.binary_search(host).is_ok())
+        let fits = |&host: &HostId| {
+            demand.with.is_none_or(|leader| self.runs(leader, host)) && !self.is_refused(at, host)
         };
         demand.allowed.iter().copied().filter(fits).collect()
     }
 
-    /// The `number` best hosts among `free`. What comes first matters most: staying away from services that
-    /// keep their place, an even spread, the bound, then the service's own preference.
-    fn choose(&self, demand: &Demand, free: Vec<HostId>, own: &[HostId], number: usize) -> Vec<HostId> {
-        let mut ranked: Vec<_> = free
-            .into_iter()
-            .map(|host| {
-                let disturbs =
-                    demand.apart.iter().any(|&other| self.kept[other].binary_search(&host).is_ok());
-                let load = self.load[host] + demand.weight;
-                let excess = if load > self.bound { load } else { 0 };
-                ((disturbs, excess, std::cmp::Reverse(self.rank(demand, host))), host)
-            })
-            .collect();
-        let Some(zones) = &demand.zones else {
-            if number < ranked.len() {
-                ranked.select_nth_unstable(number);
-                ranked.truncate(number);
-            }
-            return ranked.into_iter().map(|(_, host)| host).collect();
-        };
-        ranked.sort_unstable();
-        let mut used = vec![0; self.cluster.len()];
-        for &host in own {
-            used[zones[host]] += 1;
-        }
-        let mut chosen = Vec::new();
-        while chosen.len() < number && !ranked.is_empty() {
-            let best = (0..ranked.len()).min_by_key(|&at| (ranked[at].0.0, used[zones[ranked[at].1]], at));
-            let (_, host) = ranked.remove(best.unwrap_or_default());
-            used[zones[host]] += 1;
-            chosen.push(host);
-        }
-        chosen
-    }
-
-    fn rank(&self, demand: &Demand, host: HostId) -> (u64, std::cmp::Reverse<HostId>) {
-        (preference(Purpose::Instance, demand.hash, self.cluster.hash(host)), std::cmp::Reverse(host))
+    /// How much a service prefers a host; higher is better.
+    pub(super) fn rank(&self, demand: &Demand, host: HostId) -> (u64, Reverse<HostId>) {
+        (preference(Purpose::Instance, demand.hash, self.cluster.hash(host)), Reverse(host))
     }
 
     fn assignment(&self, at: Index, lock: &Lock) -> Assignment {
         let demand = &self.demands.0[at];
-        let hosts = self.placed[at].clone().unwrap_or_default();
+        let hosts = self.kept[at].clone();
         let locked = lock.service(&demand.name);
         let preferred = |&host: &HostId| {
             let was =
@@ -207,37 +198,33 @@ impl Placer<'_> {
     }
 
     /// Says which constraints leave too few hosts.
-    fn unplaceable(
-        &self,
-        demand: &Demand,
-        limit: usize,
-        candidates: &[HostId],
-    ) -> crate::diagnostic::Diagnostic {
-        let cluster = self.cluster;
+    fn unplaceable(&self, at: Index) -> Diagnostic {
+        let (demand, cluster) = (&self.demands.0[at], self.cluster);
         let mut reasons =
             vec![format!("its groups have {} ({})", demand.allowed.len(), cluster.list(&demand.allowed))];
         if let Some(with) = demand.with {
-            let hosts = self.placed[with].as_deref().unwrap_or_default();
             let name = &self.demands.0[with].name;
-            reasons.push(format!(
-                "schedule_with '{name}' leaves only those that run it ({})",
-                cluster.list(hosts)
-            ));
+            let hosts = cluster.list(&self.kept[with]);
+            reasons.push(format!("schedule_with '{name}' leaves only those that run it ({hosts})"));
         }
         for &other in &demand.apart {
-            let Some(hosts) = &self.placed[other] else { continue };
-            let shared: Vec<HostId> =
-                hosts.iter().copied().filter(|host| demand.allowed.binary_search(host).is_ok()).collect();
+            let shared: Vec<HostId> = demand
+                .allowed
+                .iter()
+                .copied()
+                .filter(|&host| self.placed[other] && self.runs(other, host))
+                .collect();
             if !shared.is_empty() {
                 let name = &self.demands.0[other].name;
                 reasons.push(format!("avoid keeps it apart from '{name}' ({})", cluster.list(&shared)));
             }
         }
         demand.position.mistake(format!(
-            "service '{}' wants {limit} instances, but only {} of {} hosts may run it: {}; lower num_instances, add \
-             hosts or relax the constraint",
+            "service '{}' wants {} instances, but only {} of {} hosts may run it: {}; lower num_instances, add hosts \
+             or relax the constraint",
             demand.name,
-            candidates.len(),
+            demand.limit.unwrap_or_default(),
+            self.kept[at].len(),
             cluster.len(),
             reasons.join("; ")
         ))

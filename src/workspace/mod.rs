@@ -2,16 +2,19 @@
 
 mod judge;
 mod listing;
+mod module;
 mod overrides;
 mod paths;
+pub mod record;
 
 use std::path::{Path, PathBuf};
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::inventory::Hosts;
-use crate::placement::{Cluster, Demands, Lock, Placement, place};
+use crate::placement::{Cluster, Demands, Lock, Placement, Plan, place};
 use crate::services::{self, Services};
 
+pub use module::{Params, RecordPlacement};
 pub use paths::Paths;
 
 /// Everything that the files say, free of mistakes, and where it puts each service.
@@ -66,6 +69,13 @@ impl Workspace {
     #[must_use]
     pub fn new_lock(&self) -> Lock {
         Lock::of(&self.cluster, &self.demands, &self.placement)
+    }
+
+    /// What `lock` changes, compared with the lock file.
+    #[must_use]
+    pub fn changes(&self, lock: &Lock) -> Plan {
+        let is_stateful = |name: &str| self.services.services.get(name).is_some_and(|it| it.service.stateful);
+        Plan::between(&self.lock, lock, is_stateful)
     }
 }
 

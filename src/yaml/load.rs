@@ -226,11 +226,10 @@ mod tests {
             "f.yml:1:66: nested more than 64 levels deep"
         );
         assert!(mistake(&"[".repeat(100_000)).starts_with("f.yml:1:"));
-        let mut bomb = String::from("a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n");
-        for level in 1..12 {
-            let alias = vec![format!("*a{}", level - 1); 10].join(",");
-            bomb += &format!("a{level}: &a{level} [{alias}]\n");
-        }
+        let line =
+            |level| format!("a{level}: &a{level} [{}]\n", vec![format!("*a{}", level - 1); 10].join(","));
+        let bomb =
+            "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n".to_owned() + &(1..12).map(line).collect::<Vec<_>>().concat();
         assert!(mistake(&bomb).contains("values; are aliases nested?"), "{}", mistake(&bomb));
     }
 }

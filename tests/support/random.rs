@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-/// SplitMix64: small, and the same everywhere.
+/// `SplitMix64`: small, and the same everywhere.
 pub struct Random(u64);
 
 impl Random {

@@ -1,0 +1,95 @@
+//! `minicluster explain SERVICE`: candidates, constraints and ranks.
+
+use clap::Args;
+
+use super::answer::{Answer, Failure};
+use super::table::{counted, listed, table};
+use crate::ansible::nearest;
+use crate::placement::{Index, Row, Verdict, explain};
+use crate::services::Service;
+use crate::workspace::Workspace;
+
+/// Options of `explain`.
+#[derive(Args)]
+pub struct Options {
+    /// The service
+    service: String,
+}
+
+/// Explains one service.
+pub fn run(workspace: &Workspace, options: &Options) -> Result<Answer, Failure> {
+    let name = &options.service;
+    let known = &workspace.services.services;
+    let Some(defined) = known.get(name) else {
+        let meant = nearest(name, known.keys().map(String::as_str));
+        let advice = meant.map_or(String::new(), |meant| format!("; did you mean '{meant}'?"));
+        return Err(format!("there is no service '{name}'{advice}").into());
+    };
+    let Some(at) = workspace.demands.find(name) else {
+        return Ok(format!("{name} runs nowhere: it is disabled ({})\n", defined.position).into());
+    };
+    let Workspace { cluster, demands, placement, lock, .. } = workspace;
+    let rows = explain(cluster, demands, placement, lock, at);
+    Ok(format!("{}\n{}", heading(workspace, at, &defined.service), hosts(workspace, at, &rows)).into())
+}
+
+/// What is asked for.
+fn heading(workspace: &Workspace, at: Index, service: &Service) -> String {
+    let (demand, assignment) = (&workspace.demands.0[at], &workspace.placement.assignments[at]);
+    let names: Vec<String> =
+        assignment.hosts.iter().map(|&host| workspace.cluster.name(host).to_owned()).collect();
+    let wanted =
+        demand.limit.map_or("an instance on every candidate".into(), |limit| counted(limit, "instance"));
+    let runs = if names.is_empty() { "nowhere".into() } else { format!("on {}", listed(&names)) };
+    let mut lines = vec![format!("{} wants {wanted} and runs {runs}", demand.name)];
+    if let Some(master) = assignment.master {
+        lines.push(format!("master: {}", workspace.cluster.name(master)));
+    }
+    for group in service.groups() {
+        lines.push(format!("only on group '{}' ({})", &*group.value, group.position));
+    }
+    if let Some(leader) = &service.schedule_with {
+        lines.push(format!("only with service '{}' ({})", &*leader.value, leader.position));
+    }
+    for &other in &demand.apart {
+        let own = service.avoid.iter().find(|avoided| *avoided.value.0 == workspace.demands.0[other].name);
+        let name = &workspace.demands.0[other].name;
+        let why = own
+            .map_or_else(|| format!("which avoids {}", demand.name), |avoided| avoided.position.to_string());
+        lines.push(format!("never with service '{name}' ({why})"));
+    }
+    if let Some(variable) = &service.spread_by {
+        lines.push(format!("spread evenly by '{}' ({})", &*variable.value, variable.position));
+    }
+    lines.join("\n") + "\n"
+}
+
+/// The hosts, candidates first.
+fn hosts(workspace: &Workspace, at: Index, rows: &[Row]) -> String {
+    let bound = workspace.placement.bound;
+    let spread = workspace.demands.0[at].zones.is_some();
+    let mut lines = vec![vec!["HOST".to_owned(), "RANK".into(), "LOAD".into()]];
+    if spread {
+        lines[0].push("ZONE".into());
+    }
+    lines[0].push("WHY".into());
+    for row in rows {
+        let rank = row.rank.map_or("-".into(), |rank| rank.to_string());
+        let load = format!("{}/{bound}", workspace.placement.load[row.host]);
+        let mut line = vec![workspace.cluster.name(row.host).to_owned(), rank, load];
+        if spread {
+            line.push(row.zone.clone().unwrap_or_else(|| "-".into()));
+        }
+        line.push(match &row.verdict {
+            Verdict::Kept => "runs it: kept by services.lock".into(),
+            Verdict::Chosen => "runs it: chosen now".into(),
+            Verdict::Free => "could run it".into(),
+            Verdict::Full => "full: carries as many limited instances as a host should".into(),
+            Verdict::OutsideGroups => "not in its groups".into(),
+            Verdict::WithoutLeader(leader) => format!("does not run '{leader}'"),
+            Verdict::Apart(other) => format!("runs '{other}'"),
+        });
+        lines.push(line);
+    }
+    table(&lines)
+}

@@ -1,0 +1,18 @@
+//! `minicluster lock`: records the placement.
+
+use super::answer::{Answer, Failure};
+use super::files::Files;
+use super::plan;
+use crate::workspace::{Workspace, record};
+
+/// Writes the lock file if it says anything else.
+pub fn run(files: Files) -> Result<Answer, Failure> {
+    let paths = files.paths();
+    let _turn = record::take_turn(&paths.lock)?;
+    let directories = paths.variable_directories();
+    let workspace = Workspace::read(paths, &directories)?;
+    let lock = workspace.new_lock();
+    let text = plan::show(&workspace.changes(&lock));
+    record::plan(&workspace.paths.lock, &lock)?.apply()?;
+    Ok(text.into())
+}

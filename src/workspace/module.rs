@@ -1,0 +1,87 @@
+//! The module `placement`: validates the cluster's files and records who runs where.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, anyhow};
+use serde_json::{Map, json};
+
+use super::{Paths, Workspace, record};
+use crate::ansible::files::FilePlan;
+use crate::ansible::{Argument, Module, Outcome, Task};
+use crate::arguments;
+use crate::placement::Plan as Changes;
+
+arguments! {
+    /// Options of `placement`.
+    pub struct Params {
+        /// The hosts file.
+        pub hosts: PathBuf => Argument::path().required(),
+        /// The services file. Without it there are only the services of the cluster itself.
+        pub services: Option<PathBuf> => Argument::path(),
+        /// The lock file, which need not exist yet.
+        pub lock: PathBuf => Argument::path().required(),
+        /// Whether the run skips hosts. Entries in the lock file that the placement drops are kept then.
+        pub limited: bool => Argument::bool().default(false),
+        /// Directories in which Ansible finds `group_vars` and `host_vars`. What these set must not override placement.
+        pub directories: Vec<PathBuf> => Argument::list(Argument::path()).default(Vec::<String>::new()),
+    }
+}
+
+/// What is written, and what is told about it.
+pub struct Plan {
+    params: Params,
+    file: FilePlan,
+    changes: Changes,
+}
+
+/// The module.
+pub struct RecordPlacement;
+
+impl Module for RecordPlacement {
+    const NAME: &'static str = "placement";
+    const ABOUT: &'static str =
+        "Validate hosts and services, and record in services.lock where each service runs.";
+    type Params = Params;
+    type Plan = Plan;
+
+    fn plan(params: Params, _task: &Task) -> Result<Plan> {
+        let paths = Paths {
+            hosts: params.hosts.clone(),
+            services: params.services.clone(),
+            lock: params.lock.clone(),
+        };
+        let mut directories = paths.variable_directories();
+        directories.extend(params.directories.iter().cloned());
+        let workspace = Workspace::read(paths, &directories).map_err(|mistakes| {
+            let lines: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+            anyhow!("{}", lines.join("\n"))
+        })?;
+        let placed = workspace.new_lock();
+        let changes = workspace.changes(&placed);
+        let recorded = if params.limited { placed.keeping(&workspace.lock) } else { placed };
+        let file = record::plan(&params.lock, &recorded)?;
+        Ok(Plan { params, file, changes })
+    }
+
+    fn predict(plan: &Plan, _task: &Task) -> Outcome {
+        Outcome {
+            changed: plan.file.changes(),
+            msg: Some(plan.changes.summary()),
+            diff: plan.file.diff().into_iter().collect(),
+            warnings: plan.changes.data_left_behind(),
+            values: Map::from_iter([
+                ("changes".to_owned(), json!(plan.changes.changes)),
+                ("kept".to_owned(), json!(plan.changes.kept)),
+            ]),
+        }
+    }
+
+    fn apply(plan: Plan, task: &Task) -> Result<Outcome> {
+        // Another run may have written meanwhile: what it recorded counts.
+        let _turn = record::take_turn(&plan.params.lock)?;
+        let plan = Self::plan(plan.params, task)?;
+        let outcome = Self::predict(&plan, task);
+        plan.file.apply()?;
+        Ok(outcome)
+    }
+}

@@ -1,0 +1,141 @@
+//! The module `placement` as a process: what it writes, predicts and refuses.
+
+#![allow(clippy::expect_used, reason = "a test without its files is of no use")]
+
+mod support;
+
+use std::path::Path;
+
+use serde_json::json;
+use support::Module;
+
+/// A directory with these files, and the module working on it.
+fn cluster(files: &[(&str, &str)]) -> (tempfile::TempDir, Module) {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    for (name, text) in files {
+        let path = directory.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("it is in the directory"))
+            .expect("the directory is writable");
+        std::fs::write(path, text).expect("the directory is writable");
+    }
+    let path = |name: &str| directory.path().join(name);
+    let arguments =
+        json!({"hosts": path("hosts"), "services": path("services.yml"), "lock": path("services.lock")});
+    (directory, Module::new("placement", arguments))
+}
+
+/// The lines of the lock that are about the service `web`.
+fn lock(directory: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(directory.join("services.lock")).expect("the lock was written");
+    text.lines().filter(|line| line.starts_with("web")).map(str::to_owned).collect()
+}
+
+const HOSTS: &str = "[core]\na\nb\nc\n";
+
+#[test]
+fn the_placement_is_recorded_and_kept() {
+    let (directory, module) = cluster(&[("hosts", HOSTS), ("services.yml", "web: {num_instances: 2}\n")]);
+    let answer = module.converges(directory.path());
+    assert_eq!(answer.0["kept"], 0);
+    let first = lock(directory.path());
+    assert_eq!(first.len(), 2);
+    std::fs::write(directory.path().join("hosts"), "[core]\na\nb\nc\nd\ne\nf\n").expect("it is writable");
+    let answer = module.converges(directory.path());
+    assert!(
+        answer.0["changes"].as_array().is_some_and(|all| all.iter().all(|change| change["service"] != "web"))
+    );
+    assert_eq!(lock(directory.path()), first);
+}
+
+#[test]
+fn a_move_is_predicted_with_diff_and_warning() {
+    let locked = "minicluster-lock 1\nweb a\nweb gone\n";
+    let services = "web: {num_instances: 2, stateful: true, scheduling_group: pair}\n";
+    let hosts = "[core]\na\nb\nc\n[pair]\na\nb\n";
+    let (directory, module) =
+        cluster(&[("hosts", hosts), ("services.yml", services), ("services.lock", locked)]);
+    let predicted = module.clone().check().run();
+    assert!(predicted.0["diff"][0]["before"].as_str().is_some_and(|text| text.contains("web gone")));
+    assert!(predicted.0["diff"][0]["after"].as_str().is_some_and(|text| text.contains("web b")));
+    let web = predicted.0["changes"]
+        .as_array()
+        .and_then(|all| all.iter().find(|change| change["service"] == "web"));
+    assert_eq!(web.map(|web| &web["moved"]), Some(&json!([{"from": "gone", "to": "b"}])));
+    assert!(
+        predicted.0["warnings"][0].as_str().is_some_and(|text| text.contains("gone → b")),
+        "{predicted:?}"
+    );
+    module.converges(directory.path());
+}
+
+#[test]
+fn a_limited_run_forgets_no_host() {
+    let locked = "minicluster-lock 1\nold a\nweb a\nweb gone\n";
+    let (directory, module) = cluster(&[
+        ("hosts", HOSTS),
+        ("services.yml", "web: {num_instances: 1}\n"),
+        ("services.lock", locked),
+    ]);
+    module.clone().with("limited", true).converges(directory.path());
+    assert_eq!(lock(directory.path()), ["web a", "web gone"]);
+    module.converges(directory.path());
+    assert_eq!(lock(directory.path()), ["web a"]);
+}
+
+#[test]
+fn all_mistakes_are_in_the_message_and_nothing_is_written() {
+    let (directory, module) = cluster(&[
+        ("hosts", "[core]\na\n[core:vars]\nenable_web=true\n"),
+        ("services.yml", "web: {num_instance: 2}\ndb: {scheduling_group: cor}\n"),
+        ("group_vars/all.yml", "enable_db: true\n"),
+        ("play/host_vars/a/main.yml", "enable_etcd: false\n"),
+    ]);
+    let play = directory.path().join("play");
+    let message = module.with("directories", json!([play])).fail();
+    for part in [
+        "services.yml:1:7: unknown attribute 'num_instance' in service 'web'; did you mean 'num_instances'?",
+        "services.yml:2:24: service 'db' is to run on group 'cor', which the hosts file does not have; did you mean 'core'?",
+        "hosts:4:1: on group 'core': 'enable_web' would override where service 'web' is placed",
+        "group_vars/all.yml:1:1: 'enable_db' would override",
+        "play/host_vars/a/main.yml:1:1: 'enable_etcd' would override",
+    ] {
+        assert!(message.contains(part), "{part} is missing from:\n{message}");
+    }
+    assert_eq!(message.lines().count(), 5, "{message}");
+    assert!(!directory.path().join("services.lock").exists());
+}
+
+#[test]
+fn a_damaged_lock_is_refused_with_its_line() {
+    let (directory, module) = cluster(&[
+        ("hosts", HOSTS),
+        ("services.yml", ""),
+        ("services.lock", "minicluster-lock 1\n<<<<<<< ours\nweb a\n"),
+    ]);
+    assert!(module.fail().contains("services.lock:2: an unresolved merge conflict"));
+    assert!(
+        std::fs::read_to_string(directory.path().join("services.lock")).is_ok_and(|it| it.contains("<<<"))
+    );
+}
+
+#[test]
+fn without_a_services_file_there_are_the_core_services() {
+    let (_directory, module) = cluster(&[("hosts", HOSTS)]);
+    let missing = module.fail();
+    assert!(missing.contains("services.yml: cannot read"), "{missing}");
+    let answer = module.with("services", json!(null)).run();
+    assert!(answer.0["changes"].as_array().is_some_and(|all| all.iter().any(|it| it["service"] == "etcd")));
+}
+
+#[test]
+fn runs_at_the_same_time_leave_a_whole_file() {
+    let (directory, module) = cluster(&[("hosts", HOSTS), ("services.yml", "web: {num_instances: 2}\n")]);
+    let answers: Vec<_> = std::thread::scope(|scope| {
+        let runs: Vec<_> = (0..8).map(|_| scope.spawn(|| module.run())).collect();
+        runs.into_iter().map(|run| run.join().expect("the run answers")).collect()
+    });
+    // Who comes second sees what the first recorded.
+    assert_eq!(answers.iter().filter(|answer| answer.changed()).count(), 1, "{answers:?}");
+    assert!(!module.run().changed());
+    assert_eq!(std::fs::read_dir(directory.path()).expect("it exists").count(), 3);
+}
