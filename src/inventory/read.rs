@@ -35,16 +35,48 @@ impl Hosts {
             Some("toml") => return refused("is TOML; minicluster reads INI, YAML and JSON"),
             Some(_) => return ini::read(label, text),
         }
-        let json = serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
-        match load(label, text) {
-            Ok(root) if is_inventory(&root) => yaml::read(label, text, &root, json),
-            Ok(_) => ini::read(label, text),
-            Err(mistake) => ini::read(label, text).map_err(|of_ini| {
-                if extension.is_some() || begins_like_yaml(text) { vec![*mistake] } else { of_ini }
-            }),
+        let of_yaml = match read_yaml(label, text) {
+            Attempt::Inventory(result) => return result,
+            Attempt::OtherYaml => None,
+            Attempt::Mistake(mistake) => Some(mistake),
+        };
+        let like_yaml = extension.is_some() || begins_like_yaml(text);
+        match (ini::read(label, text), of_yaml) {
+            (Err(_), Some(mistake)) if like_yaml => Err(vec![mistake]),
+            (result, _) => result,
         }
     }
 }
+
+/// What came of reading a text as YAML.
+enum Attempt {
+    Inventory(Result<Hosts, Diagnostics>),
+    /// YAML, but no mapping: INI to Ansible.
+    OtherYaml,
+    /// Not YAML: perhaps INI.
+    Mistake(Diagnostic),
+}
+
+fn read_yaml(label: &Arc<str>, text: &str) -> Attempt {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let unusual = yaml::unusual_character(label, text);
+    match load(label, text) {
+        Ok(root) if is_inventory(&root) => Attempt::Inventory(if let Some(mistake) = unusual {
+            Err(vec![mistake])
+        } else {
+            let json = serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+            yaml::read(label, text, &root, json)
+        }),
+        Ok(_) => Attempt::OtherYaml,
+        Err(mistake) if LIMITS.iter().any(|limit| mistake.message.starts_with(limit)) => {
+            Attempt::Inventory(Err(vec![*mistake]))
+        }
+        Err(mistake) => Attempt::Mistake(unusual.unwrap_or(*mistake)),
+    }
+}
+
+/// What our loader refuses although it is YAML, and so no INI to Ansible.
+const LIMITS: [&str; 3] = ["nested more than", "more than", "an alias inside"];
 
 /// A mapping with anything in it; all else is INI to Ansible.
 fn is_inventory(root: &Node) -> bool {
@@ -55,7 +87,11 @@ fn is_inventory(root: &Node) -> bool {
 fn begins_like_yaml(text: &str) -> bool {
     let line = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'));
     line.is_some_and(|line| {
-        line.starts_with("---") || line.starts_with(['{', '%']) || line.ends_with(':') || line.contains(": ")
+        let key = line.split_once(": ").map(|(key, _)| key);
+        line.starts_with("---")
+            || line.starts_with(['{', '%'])
+            || line.ends_with(':')
+            || key.is_some_and(|key| !key.contains('='))
     })
 }
 

@@ -3,15 +3,23 @@
 #![allow(clippy::expect_used, reason = "a test fails by panicking, in its helpers too")]
 
 mod generate;
+mod mutate;
 mod oracle;
 mod random;
 
+use minicluster::inventory::{
+    Hosts,
+    output::{ServiceGroup, list},
+};
 use oracle::{Case, Verdict, judge};
 use random::Random;
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::Arc};
 
 /// What we refuse though Ansible reads it; each is said in the documentation of `minicluster::inventory`.
-const EXCEPTIONS: [&str; 15] = [
+const EXCEPTIONS: [&str; 18] = [
+    "a value must follow the tag !",
+    "has no place in YAML",
+    "a key must be on one line",
     "is a host and a group",
     "is reserved",
     "a set has no order",
@@ -57,8 +65,7 @@ fn assert_equal(cases: Vec<Case>, seed: Option<u64>) {
     assert!(complaints.is_empty(), "{seed}{} differ:\n{}", complaints.len(), complaints.join("\n"));
 }
 
-#[test]
-fn every_case_reads_as_ansible_reads_it() {
+fn named_cases() -> Vec<Case> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/inventory/cases");
     let mut cases: Vec<Case> = fs::read_dir(folder)
         .expect("the cases")
@@ -69,8 +76,13 @@ fn every_case_reads_as_ansible_reads_it() {
         })
         .collect();
     cases.sort_by(|one, other| one.name.cmp(&other.name));
+    cases
+}
+
+#[test]
+fn every_case_reads_as_ansible_reads_it() {
     let mut complaints = Vec::new();
-    for verdict in judge(cases) {
+    for verdict in judge(named_cases()) {
         let expected = match verdict.name.split('-').next() {
             Some("refused") => (true, false),
             Some("exception") => (true, true),
@@ -140,6 +152,38 @@ fn generated_values_mean_what_they_mean_to_ansible() {
     assert_equal(cases, Some(seed));
 }
 
+/// Two groups right below `all` set the same variable of one host; a third holds another host.
+const OVERLAP: &str = "[a]\nh\n[b]\nh\n[c]\nk\n[a:vars]\nx=a\n[b:vars]\nx=b\n";
+
+fn service(name: &str, hosts: Vec<usize>) -> ServiceGroup {
+    let variables = [(format!("enable_{name}"), true.into())].into_iter().collect();
+    ServiceGroup { name: name.to_owned(), hosts, variables }
+}
+
+#[test]
+fn a_group_that_a_service_covers_wins_no_more_than_before() {
+    let on_a_group = Case {
+        services: |_, _| vec![service("one", vec![0])],
+        ..Case::plain("a service on a group".to_owned(), OVERLAP.to_owned())
+    };
+    let on_all_too = Case {
+        services: |_, _| vec![service("one", vec![0]), service("all_over", vec![0, 1])],
+        ..Case::plain("a service on all hosts, too".to_owned(), OVERLAP.to_owned())
+    };
+    assert_equal(vec![on_a_group, on_all_too], None);
+}
+
+#[test]
+fn a_service_on_a_whole_group_is_published_with_it_as_child() {
+    let hosts = Hosts::parse(&Arc::from("hosts"), OVERLAP).expect("an inventory");
+    let services = [service("one", vec![0]), service("all_over", vec![0, 1])];
+    let published = list(&hosts, &services, &serde_json::Map::new());
+    let published: serde_json::Value = serde_json::from_str(&published).expect("JSON");
+    assert_eq!(published["one"]["children"], serde_json::json!(["a"]));
+    assert_eq!(published["one"]["hosts"], serde_json::Value::Null);
+    assert_eq!(published["all_over"]["children"], serde_json::json!(["a", "b", "c"]));
+}
+
 #[test]
 fn services_change_no_variable_of_a_host_and_run_where_they_are_placed() {
     let seed = random::seed();
@@ -149,4 +193,40 @@ fn services_change_no_variable_of_a_host_and_run_where_they_are_placed() {
         Case { services: generate::services, ..Case::plain(format!("services {index}"), text) }
     });
     assert_equal(cases.collect(), Some(seed));
+}
+
+#[test]
+fn damaged_inventories_read_as_ansible_reads_them() {
+    let seed = random::seed();
+    let mut random = Random::new(seed);
+    let named = named_cases();
+    let cases = (0..600).map(|index| {
+        let text = match index % 4 {
+            0 => generate::ini(&mut random),
+            1 => generate::yaml(&mut random),
+            _ => named[random.below(named.len())].text.clone(),
+        };
+        Case::plain(format!("damaged {index}"), mutate::mutate(&mut random, &text))
+    });
+    assert_equal(cases.collect(), Some(seed));
+}
+
+#[test]
+fn no_bytes_make_the_readers_panic() {
+    let seed = random::seed();
+    let mut random = Random::new(seed);
+    let named = named_cases();
+    let label = Arc::from("hosts");
+    for _ in 0..20_000 {
+        let text = if random.once_in(5) {
+            let bytes: Vec<u8> = (0..random.below(60)).map(|_| random.next().to_le_bytes()[0]).collect();
+            String::from_utf8_lossy(&bytes).into_owned()
+        } else {
+            let text = &named[random.below(named.len())].text;
+            (0..=random.below(4)).fold(text.clone(), |text, _| mutate::mutate(&mut random, &text))
+        };
+        if let Err(mistakes) = Hosts::parse(&label, &text) {
+            assert!(!mistakes.is_empty(), "refused without a reason: {text:?}");
+        }
+    }
 }

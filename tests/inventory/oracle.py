@@ -101,10 +101,11 @@ def without_depths(inventory):
 
 def cause(error):
     # The inventory manager shows the real error as a warning and raises a general one.
-    return f"{error}; {MISTAKES[-1] if MISTAKES else ''}"[:500]
+    return "; ".join([str(error), *MISTAKES])[:500]
 
 
 def judge(case):
+    MISTAKES.clear()
     try:
         direct = load(case["hosts"], ["auto", "yaml", "ini", "toml"])
     except Exception as error:  # Ansible raises many types here, and its callers catch all of them

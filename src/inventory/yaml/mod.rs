@@ -2,6 +2,7 @@
 
 mod construct;
 mod scalar;
+mod strict;
 mod timestamp;
 
 use super::builder::Builder;
@@ -9,17 +10,17 @@ use super::hosts::{GroupId, Hosts};
 use super::mapping::Key;
 use super::pattern;
 use super::value::Value;
-use crate::diagnostic::{Diagnostic, Diagnostics, Location};
+use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::yaml::{Node, Value as Shape};
 use construct::{Constructor, Pair};
-use serde_saphyr::granit_parser::{self, Event, Parser};
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
+pub(super) use strict::unusual_character;
 
 /// The inventory in a tree whose root is a mapping, or every mistake in it.
 pub(super) fn read(file: &Arc<str>, text: &str, root: &Node, json: bool) -> Result<Hosts, Diagnostics> {
     let constructor = Constructor { json, warnings: Vec::new() };
     let mut reader = Reader { builder: Builder::new(file), constructor };
-    reader.builder.errors = repeated_anchors(file, text);
+    reader.builder.errors = strict::check(file, text);
     if let Err(mistake) = reader.document(root) {
         reader.builder.errors.push(mistake);
     }
@@ -206,25 +207,6 @@ impl Reader {
             other => Shaped::Other(other),
         })
     }
-}
-
-/// Anchors that are defined again: legal YAML, but not to Ansible.
-fn repeated_anchors(file: &Arc<str>, text: &str) -> Diagnostics {
-    let mut seen = HashSet::new();
-    let options = granit_parser::options! { emit_anchor_events: true };
-    let events = Parser::new_from_str_with_options(text, options).filter_map(Result::ok);
-    let anchors = events.filter_map(|(event, span)| match event {
-        Event::Anchor(_, name) => Some((name.to_string(), span.start)),
-        _ => None,
-    });
-    let mut repeated = Diagnostics::new();
-    for (name, start) in anchors {
-        let location = Location { line: start.line(), column: start.col() + 1 };
-        if !seen.insert(name.clone()) {
-            repeated.push(Diagnostic::new(file, location, format!("the anchor {name} is defined twice")));
-        }
-    }
-    repeated
 }
 
 /// A node as Ansible's inventory plugin tells nodes apart.
