@@ -123,6 +123,10 @@ fn stop(names: &[String]) -> Result<()> {
         systemd::systemctl(&[&["stop", "--"], running.as_slice()].concat())?;
         fault::point("service_turndown:stop");
     }
+    for (name, _) in known.iter().filter(|(_, unit)| unit.get("ActiveState") == "failed") {
+        // Or the host would stay degraded for a unit that nobody wants.
+        systemd::systemctl(&["reset-failed", "--", name])?;
+    }
     let enabled: Vec<&str> = known
         .iter()
         .filter(|(_, unit)| unit.get("UnitFileState").starts_with("enabled"))

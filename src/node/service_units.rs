@@ -116,7 +116,7 @@ impl Module for ServiceUnits {
         record(&mut ledger, &request)?;
         // Once more, now that nobody else can change what is owed.
         let actions = look(&request, &ledger.records)?;
-        prepare(&actions, request.running)?;
+        prepare(&ledger, &actions, request.running)?;
         if request.running {
             start(&mut ledger, &request, &actions)?;
         } else {
@@ -129,8 +129,7 @@ impl Module for ServiceUnits {
 fn look(request: &Request, records: &Records) -> Result<Vec<Action>> {
     let unit_path = systemd::unit_path()?;
     let units = systemd::show(&request.units)?;
-    let wanted =
-        if request.running { Wanted::Running { pending: request.pending } } else { Wanted::Stopped };
+    let wanted = if request.running { Wanted::Running { pending: request.pending } } else { Wanted::Stopped };
     let decide = |(name, unit): (&String, Unit)| {
         let digest = Digest::of(name, &unit_path, &request.inputs)?;
         Ok(decide(name, unit, digest, records, wanted, request.reload.contains(name)))
@@ -148,7 +147,7 @@ fn record(ledger: &mut Ledger, request: &Request) -> Result<()> {
 }
 
 /// Makes systemd know the units as they are on disk, and sets whether they start with the host.
-fn prepare(actions: &[Action], running: bool) -> Result<()> {
+fn prepare(ledger: &Ledger, actions: &[Action], running: bool) -> Result<()> {
     if running {
         for runtime in [false, true] {
             let masked = names(actions, |it| it.unmask && runtime == it.masked_at_runtime());
@@ -159,9 +158,26 @@ fn prepare(actions: &[Action], running: bool) -> Result<()> {
             }
         }
     }
-    if actions.iter().any(|it| it.unmask || it.unit.get("NeedDaemonReload") == "yes" || !it.unit.exists()) {
+    // NeedDaemonReload alone is not enough: systemd does not notice a drop-in in a new directory.
+    let is_new = |it: &Action| {
+        ledger.records.started.get(&it.name).is_none_or(|started| started.definition != it.digest.definition)
+    };
+    if actions.iter().any(|it| it.unmask || it.unit.get("NeedDaemonReload") == "yes" || running && is_new(it))
+    {
         systemd::systemctl(&["daemon-reload"])?;
         fault::point("service_units:daemon-reload");
+    }
+    if running {
+        let now = systemd::show(&names(actions, |_| true).into_iter().map(Into::into).collect::<Vec<_>>())?;
+        let missing =
+            actions.iter().zip(&now).filter(|(_, unit)| !unit.exists()).map(|(it, _)| it.name.as_str());
+        let missing: Vec<_> = missing.collect();
+        if !missing.is_empty() {
+            bail!(
+                "systemd knows no {}: install the package or write the unit file that brings it",
+                missing.join(", ")
+            );
+        }
     }
     let changed = names(actions, |it| it.enable || it.disable);
     if !changed.is_empty() {
@@ -177,15 +193,6 @@ fn names(actions: &[Action], choose: impl Fn(&Action) -> bool) -> Vec<&str> {
 }
 
 fn start(ledger: &mut Ledger, request: &Request, actions: &[Action]) -> Result<()> {
-    let now = systemd::show(&request.units)?;
-    let missing: Vec<_> =
-        actions.iter().zip(&now).filter(|(_, unit)| !unit.exists()).map(|it| &*it.0.name).collect();
-    if !missing.is_empty() {
-        bail!(
-            "systemd knows no {}: install the package or write the unit file that brings it",
-            missing.join(", ")
-        );
-    }
     let failed = names(actions, |it| it.verb.is_some() && it.unit.get("ActiveState") == "failed");
     if !failed.is_empty() {
         systemd::systemctl(&[&["reset-failed", "--"], failed.as_slice()].concat())?;
