@@ -1,0 +1,121 @@
+//! Guards on every module: its sidecar says what its argument spec says, and `ansible-doc` renders it.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use std::{collections::BTreeSet, path::Path, process::Command};
+
+use serde_json::{Map, Value, json};
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// The programs of the package, without the inventory.
+fn modules() -> Vec<String> {
+    let manifest = std::fs::read_to_string(Path::new(ROOT).join("Cargo.toml")).unwrap();
+    let names: Vec<String> = manifest
+        .split("[[bin]]")
+        .skip(1)
+        .filter_map(|part| part.lines().find_map(|line| line.strip_prefix("name = ")))
+        .map(|name| name.trim_matches('"').to_owned())
+        .filter(|name| name != "minicluster")
+        .collect();
+    assert!(names.contains(&"service_units".to_owned()), "the guard sees the modules: {names:?}");
+    names
+}
+
+fn say(module: &str, flag: &str) -> String {
+    let output = Command::new(support::built(module)).arg(flag).output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{module} {flag}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn sidecars_say_what_the_modules_take() {
+    let modules = modules();
+    let output = support::python()
+        .args(["-m", "ansible", "doc", "-t", "module", "-M", "library", "--json"])
+        .args(&modules)
+        .current_dir(ROOT)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let documented: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let mut wrong = Vec::new();
+    for module in &modules {
+        let sidecar = &documented[module];
+        for needed in
+            ["/doc/short_description", "/doc/description", "/doc/attributes/check_mode", "/examples"]
+        {
+            if sidecar.pointer(needed).is_none_or(Value::is_null) {
+                wrong.push(format!("library/{module}.yml: {needed} is missing"));
+            }
+        }
+        let spec: Value = serde_json::from_str(&say(module, "--spec")).unwrap();
+        let options = sidecar.pointer("/doc/options").cloned().unwrap_or_default();
+        compare(&format!("library/{module}.yml"), &spec, &options, &mut wrong);
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn compare(place: &str, spec: &Value, documented: &Value, wrong: &mut Vec<String>) {
+    let none = Map::new();
+    let (spec, documented) = (spec.as_object().unwrap_or(&none), documented.as_object().unwrap_or(&none));
+    for name in spec.keys().chain(documented.keys()).collect::<BTreeSet<_>>() {
+        let (Some(takes), Some(says)) = (spec.get(name), documented.get(name)) else {
+            let fault = if spec.contains_key(name) { "is not documented" } else { "does not exist" };
+            wrong.push(format!("{place}: option {name} {fault}"));
+            continue;
+        };
+        for (key, otherwise) in [
+            ("type", json!("str")),
+            ("elements", Value::Null),
+            ("required", json!(false)),
+            ("default", Value::Null),
+            ("choices", Value::Null),
+            ("no_log", json!(false)),
+        ] {
+            let is = |option: &Value| option.get(key).cloned().unwrap_or(otherwise.clone());
+            if is(takes) != is(says) {
+                wrong.push(format!("{place}: {name}: {key} is {}, documented as {}", is(takes), is(says)));
+            }
+        }
+        if says["description"].is_null() {
+            wrong.push(format!("{place}: {name} has no description"));
+        }
+        compare(&format!("{place}: {name}"), &takes["options"], &says["suboptions"], wrong);
+    }
+}
+
+#[test]
+fn every_module_explains_itself() {
+    for module in modules() {
+        assert_eq!(say(&module, "--version"), format!("{module} {}\n", env!("CARGO_PKG_VERSION")));
+        let help = say(&module, "--help");
+        let spec: Map<String, Value> = serde_json::from_str(&say(&module, "--spec")).unwrap();
+        for name in spec.keys() {
+            assert!(
+                help.contains(&format!("\n  {name} (")),
+                "{module} --help does not tell of {name}:\n{help}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_likely_secret_is_hidden() {
+    fn look(module: &str, options: &Value, found: &mut Vec<String>) {
+        for (name, option) in options.as_object().into_iter().flatten() {
+            // Where Ansible warns of a missing no_log. A path to a secret is none.
+            let likely = ["password", "passphrase", "secret", "token"].iter().any(|it| name.ends_with(it));
+            if likely && option["no_log"] != true {
+                found.push(format!("{module}: {name} is not no_log"));
+            }
+            look(module, &option["options"], found);
+        }
+    }
+    let mut found = Vec::new();
+    for module in modules() {
+        look(&module, &serde_json::from_str(&say(&module, "--spec")).unwrap(), &mut found);
+    }
+    assert!(found.is_empty(), "{found:?}");
+}
