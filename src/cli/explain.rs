@@ -22,7 +22,14 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<Answer, Failure> 
     let known = &workspace.services.services;
     let Some(defined) = known.get(name) else {
         let meant = nearest(name, known.keys().map(String::as_str));
-        let advice = meant.map_or(String::new(), |meant| format!("; did you mean '{meant}'?"));
+        let advice = match (workspace.lock.service(name), meant) {
+            (Some(instances), _) => {
+                let hosts: Vec<String> = instances.keys().cloned().collect();
+                format!(" any more: the next run turns it down on {}", listed(&hosts))
+            }
+            (None, Some(meant)) => format!("; did you mean '{meant}'?"),
+            (None, None) => String::new(),
+        };
         return Err(format!("there is no service '{name}'{advice}").into());
     };
     let Some(at) = workspace.demands.find(name) else {
@@ -44,6 +51,11 @@ fn heading(workspace: &Workspace, at: Index, service: &Service) -> String {
     let mut lines = vec![format!("{} wants {wanted} and runs {runs}", demand.name)];
     if let Some(master) = assignment.master {
         lines.push(format!("master: {}", workspace.cluster.name(master)));
+    }
+    let locked = workspace.lock.service(&demand.name).into_iter().flat_map(|instances| instances.keys());
+    let gone: Vec<String> = locked.filter(|host| workspace.cluster.host(host).is_none()).cloned().collect();
+    if !gone.is_empty() {
+        lines.push(format!("ran on {}, no longer among the hosts", listed(&gone)));
     }
     for group in service.groups() {
         lines.push(format!("only on group '{}' ({})", &*group.value, group.position));
@@ -83,6 +95,7 @@ fn hosts(workspace: &Workspace, at: Index, rows: &[Row]) -> String {
         line.push(match &row.verdict {
             Verdict::Kept => "runs it: kept by services.lock".into(),
             Verdict::Chosen => "runs it: chosen now".into(),
+            Verdict::Surplus => "ran it; fewer instances are wanted now".into(),
             Verdict::Free => "could run it".into(),
             Verdict::Full => "full: carries as many limited instances as a host should".into(),
             Verdict::OutsideGroups => "not in its groups".into(),

@@ -5,7 +5,8 @@ use clap::Args;
 use super::answer::{Answer, Failure};
 use super::files::Files;
 use super::plan;
-use crate::placement::{Lock, rebalance};
+use super::table::counted;
+use crate::placement::{Lock, Plan, rebalance};
 use crate::workspace::{Workspace, record};
 
 /// Options of `rebalance`.
@@ -41,10 +42,11 @@ pub fn run(files: Files, options: &Options) -> Result<Answer, Failure> {
     let moves = rebalance(cluster, demands, &mut placement, options.moves, options.stateful);
     let lock = Lock::of(cluster, demands, &placement);
     let mut text = vec![
-        plan::show(&workspace.changes(&lock)),
+        plan::show(&Plan::between(&workspace.new_lock(), &lock, |name| workspace.is_stateful(name))),
         format!(
-            "Limited instances on a host: {before} before, {} after {moves} moves\n",
-            spread(&placement.load)
+            "Limited instances on a host: {before} before, {} after {}\n",
+            spread(&placement.load),
+            counted(moves, "move")
         ),
     ];
     if options.write {

@@ -19,6 +19,8 @@ pub struct Demand {
     pub name: String,
     /// Its name as placement ranks it.
     pub hash: NameHash,
+    /// Names of its host groups; none: all hosts.
+    pub groups: Vec<String>,
     /// Hosts of its groups, in order; before `schedule_with` and `avoid`.
     pub allowed: Vec<HostId>,
     /// Number of instances; none: one on every candidate.
@@ -72,6 +74,7 @@ impl Demands {
             demands.push(Demand {
                 name: (*name).clone(),
                 hash: NameHash::of(name),
+                groups: service.groups().map(|group| group.value.0.clone()).collect(),
                 allowed,
                 limit: match service.num_instances {
                     Instances::All => None,

@@ -15,6 +15,8 @@ pub enum Verdict {
     Kept,
     /// It runs an instance, which is new there.
     Chosen,
+    /// It could, and ran one according to the lock, but fewer instances are wanted now.
+    Surplus,
     /// It could, but others rank higher or the lock keeps the instances elsewhere.
     Free,
     /// It could, but it carries as much as the bound allows.
@@ -55,15 +57,17 @@ pub fn explain(
     let locked = lock.service(&demand.name);
     let verdict = |host: HostId| {
         let apart = demand.apart.iter().find(|&&other| runs(other, host));
+        let was = locked.is_some_and(|locked| locked.contains_key(cluster.name(host)));
         if runs(at, host) {
-            let kept = locked.is_some_and(|locked| locked.contains_key(cluster.name(host)));
-            if kept { Verdict::Kept } else { Verdict::Chosen }
+            if was { Verdict::Kept } else { Verdict::Chosen }
         } else if demand.allowed.binary_search(&host).is_err() {
             Verdict::OutsideGroups
         } else if let Some(leader) = demand.with.filter(|&leader| !runs(leader, host)) {
             Verdict::WithoutLeader(demands.0[leader].name.clone())
         } else if let Some(&other) = apart {
             Verdict::Apart(demands.0[other].name.clone())
+        } else if was {
+            Verdict::Surplus
         } else if placement.load[host] + demand.weight > placement.bound {
             Verdict::Full
         } else {

@@ -200,8 +200,12 @@ impl Placer<'_> {
     /// Says which constraints leave too few hosts.
     fn unplaceable(&self, at: Index) -> Diagnostic {
         let (demand, cluster) = (&self.demands.0[at], self.cluster);
-        let mut reasons =
-            vec![format!("its groups have {} ({})", demand.allowed.len(), cluster.list(&demand.allowed))];
+        let allowed = (demand.allowed.len(), cluster.list(&demand.allowed));
+        let mut reasons = vec![match &demand.groups[..] {
+            [] => format!("the cluster has {} ({})", allowed.0, allowed.1),
+            [group] => format!("group '{group}' has {} ({})", allowed.0, allowed.1),
+            groups => format!("groups '{}' have {} ({})", groups.join("', '"), allowed.0, allowed.1),
+        }];
         if let Some(with) = demand.with {
             let name = &self.demands.0[with].name;
             let hosts = cluster.list(&self.kept[with]);
@@ -220,12 +224,11 @@ impl Placer<'_> {
             }
         }
         demand.position.mistake(format!(
-            "service '{}' wants {} instances, but only {} of {} hosts may run it: {}; lower num_instances, add hosts \
-             or relax the constraint",
+            "service '{}' wants {} instances, but there are hosts for {}: {}; lower num_instances, add hosts or relax \
+             the constraint",
             demand.name,
             demand.limit.unwrap_or_default(),
             self.kept[at].len(),
-            cluster.len(),
             reasons.join("; ")
         ))
     }

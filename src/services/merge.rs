@@ -50,7 +50,8 @@ impl<'a> Gatherer<'a> {
                 entries
             }
             Err(error) => {
-                self.mistakes.push(asked.mistake(format!("cannot read {label}: {error}")));
+                let what = if *asked.file == *label { "it".into() } else { label };
+                self.mistakes.push(asked.mistake(format!("cannot read {what}: {error}")));
                 Vec::new()
             }
         }

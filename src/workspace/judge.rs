@@ -30,8 +30,7 @@ pub fn cluster(hosts: &Hosts, services: &Services) -> Cluster {
 /// Every clash between services and hosts.
 pub fn judge(path: &Path, hosts: &Hosts, services: &Services) -> Diagnostics {
     let mut mistakes = Diagnostics::new();
-    let longest = hosts.names().max_by_key(|name| name.len()).unwrap_or_default();
-    for (name, Defined { service, position, .. }) in &services.services {
+    for (name, Defined { position, .. }) in &services.services {
         let clash = if name == "all" || name == "ungrouped" {
             Some("a group that every inventory has")
         } else if hosts.group(name).is_some() {
@@ -47,17 +46,39 @@ pub fn judge(path: &Path, hosts: &Hosts, services: &Services) -> Diagnostics {
             );
             mistakes.push(position.mistake(message));
         }
-        let common_name = format!("{name}@{longest}");
-        if service.enabled && !service.service_credentials.is_empty() && common_name.len() > COMMON_NAME {
-            mistakes.push(position.mistake(format!(
-                "the common name '{common_name}' of certificates of service '{name}' has {} characters, more than \
-                 {COMMON_NAME}; shorten the name of the service or of the host",
-                common_name.len()
-            )));
-        }
     }
+    mistakes.extend(common_names(path, hosts, services));
     mistakes.extend(short_names(path, hosts));
     mistakes
+}
+
+/// The common name of a client certificate is `service@host`.
+fn common_names(path: &Path, hosts: &Hosts, services: &Services) -> Diagnostics {
+    let certified =
+        |defined: &Defined| defined.service.enabled && !defined.service.service_credentials.is_empty();
+    let certified = services.services.iter().filter(|(_, defined)| certified(defined));
+    let Some(longest) = (0..hosts.len()).map(|id| hosts.host(id)).max_by_key(|host| host.name.len()) else {
+        return Diagnostics::new();
+    };
+    let common_name = |service: &str| format!("{service}@{}", longest.name);
+    let too_long: Vec<_> = certified.filter(|(name, _)| common_name(name).len() > COMMON_NAME).collect();
+    let message = |name: &str, shorten: &str| {
+        let common_name = common_name(name);
+        let length = common_name.len();
+        format!(
+            "certificates would be for '{common_name}', {length} characters, but {COMMON_NAME} are allowed; {shorten}"
+        )
+    };
+    match too_long[..] {
+        [] => Diagnostics::new(),
+        [(name, defined)] => vec![defined.position.mistake(message(name, "shorten the name of the service"))],
+        // Where several services clash, it is the host.
+        [(name, _), ..] => {
+            let file = path.display().to_string().into();
+            let shorten = "shorten the name of the host (its address can stand in ansible_host)";
+            vec![Diagnostic::new(&file, longest.location, message(name, shorten))]
+        }
+    }
 }
 
 /// Certificates carry short host names: two hosts with the same one could pass for each other.

@@ -42,7 +42,7 @@ impl Workspace {
     /// Every mistake in any of the files, in the order of the files and lines.
     pub fn read(paths: Paths, directories: &[PathBuf]) -> Result<Self, Diagnostics> {
         let mut mistakes = Diagnostics::new();
-        let hosts = take(Hosts::read(&paths.hosts), &mut mistakes);
+        let hosts = take(read_hosts(&paths.hosts), &mut mistakes);
         let (services, wrong) =
             Services::read(paths.services.as_deref(), &|path| std::fs::read_to_string(path));
         mistakes.extend(wrong);
@@ -74,13 +74,27 @@ impl Workspace {
     /// What `lock` changes, compared with the lock file.
     #[must_use]
     pub fn changes(&self, lock: &Lock) -> Plan {
-        let is_stateful = |name: &str| self.services.services.get(name).is_some_and(|it| it.service.stateful);
-        Plan::between(&self.lock, lock, is_stateful)
+        Plan::between(&self.lock, lock, |name| self.is_stateful(name))
+    }
+
+    /// Whether a service holds data.
+    #[must_use]
+    pub fn is_stateful(&self, service: &str) -> bool {
+        self.services.services.get(service).is_some_and(|it| it.service.stateful)
     }
 }
 
 fn take<T>(result: Result<T, Diagnostics>, mistakes: &mut Diagnostics) -> Option<T> {
     result.map_err(|wrong| mistakes.extend(wrong)).ok()
+}
+
+fn read_hosts(path: &Path) -> Result<Hosts, Diagnostics> {
+    if path.exists() {
+        return Hosts::read(path);
+    }
+    let message =
+        "there is no such file; run this where your hosts and services.yml are, or name it with --hosts";
+    Err(vec![Diagnostic::of_file(&path.display().to_string().into(), message)])
 }
 
 /// A lock that does not exist yet locks nothing.
