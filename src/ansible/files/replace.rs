@@ -33,6 +33,7 @@ pub(super) fn replace(
     let directory = open_directory(directory)?;
     sweep(&directory);
     let mut temporary = Temporary::create(&directory)?;
+    fault::point("files:created");
     attributes.give(&temporary.file, kept)?;
     temporary.file.write_all(content)?;
     fsync(&temporary.file)?;
