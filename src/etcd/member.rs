@@ -37,6 +37,10 @@ arguments! {
         pub first_start: PathBuf => Argument::path().default("/run/minicluster/etcd.env"),
         /// The unit to start. Empty means that the caller starts etcd.
         pub unit: String => Argument::str().default("etcd.service"),
+        /// What the unit reads when it starts, as `service_units` is told.
+        pub inputs: Vec<PathBuf> => Argument::list(Argument::path()).default(Vec::<String>::new()),
+        /// Directory of the host's ledger.
+        pub ledger: PathBuf => Argument::path().default("/var/lib/minicluster"),
         /// The founding's token, for the step `found`.
         pub token: String => Argument::str().default(""),
         /// Host to peer URL of all founders, for the step `found`.
@@ -85,6 +89,8 @@ impl Module for EtcdMember {
             first_start: params.first_start,
             unit: Some(params.unit).filter(|it| !it.is_empty()),
             others: Client { endpoints: params.endpoints, credentials },
+            inputs: params.inputs,
+            ledger: params.ledger,
             patience: Duration::from_secs(params.timeout),
         };
         Ok(match params.step.as_str() {

@@ -12,9 +12,12 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use super::{Client, Data, Id, Member};
-use crate::ansible::{
-    fault::point,
-    files::{Attributes, Directory, File},
+use crate::{
+    ansible::{
+        fault::point,
+        files::{Attributes, Directory, File},
+    },
+    node::record_started,
 };
 
 const NO_MAJORITY: &str = "no majority of etcd's members answers, and without one this host cannot change the \
@@ -35,6 +38,10 @@ pub struct Host {
     pub unit: Option<String>,
     /// The other members.
     pub others: Client,
+    /// What the unit reads at its start, and the ledger to record that in, for `service_units`.
+    pub inputs: Vec<PathBuf>,
+    /// The ledger's directory.
+    pub ledger: PathBuf,
     /// How long to wait for a majority.
     pub patience: Duration,
 }
@@ -53,6 +60,11 @@ impl Host {
     pub fn start(&self) -> Result<()> {
         self.systemctl(&["unmask"])?;
         self.systemctl(&["enable"])?;
+        if let Some(unit) = &self.unit {
+            // What is read here is at least as old as what the unit is about to read.
+            record_started(&self.ledger, "etcd", unit, &self.inputs)?;
+            point("etcd_member:recorded");
+        }
         self.systemctl(&["start", "--no-block"])
     }
 
