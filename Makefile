@@ -56,7 +56,7 @@ lint: quick
 	cargo fmt --check
 	cargo clippy --quiet --lib --bins -- -D warnings
 	cargo clippy --quiet --all-targets --all-features -- -D warnings -A clippy::unwrap_used -A clippy::expect_used
-	yamllint --strict .
+	yamllint --strict *.yml library molecule roles tests/faults
 	ansible-lint -q --strict
 	$(if $(shell command -v shellcheck),shellcheck $(shell_programs),@echo "shellcheck is missing: skipped")
 
@@ -75,7 +75,7 @@ faults: check-docker quick
 
 dist: install
 	@mkdir -p dist && install -C $(addprefix $(built)/,$(programs)) dist/
-	@ls -l dist
+	tests/shipped dist $(modules)
 
 bench: install
 	bench/run
