@@ -124,6 +124,38 @@ fn a_unit_that_does_not_come_up_is_a_failure_with_its_last_words() {
 }
 
 #[test]
+fn one_that_fails_does_not_make_the_others_start_again() {
+    let host = Host::new();
+    host.unit("good.service", "Type=simple");
+    host.unit("bad.service", "Fail=start");
+    let module = host.service_units(&["bad", "good"]);
+    let error = module.fail();
+    assert!(error.contains("bad.service does not run") && !error.contains("good.service"), "{error}");
+    host.unit("bad.service", "");
+    module.run();
+    assert_eq!(host.state("good.service")["starts"], 1);
+}
+
+#[test]
+fn modules_at_the_same_time_share_the_ledger() {
+    let host = Host::new();
+    let names: Vec<String> = (0..4).map(|number| format!("web{number}")).collect();
+    std::thread::scope(|scope| {
+        for name in &names {
+            host.unit(&format!("{name}.service"), "");
+            let module = host.service_units(&[name]).with("service", name.as_str());
+            scope.spawn(move || module.run());
+        }
+    });
+    let ledger = host.ledger();
+    assert_eq!(
+        ledger["services"].as_object().unwrap().keys().collect::<Vec<_>>(),
+        names.iter().collect::<Vec<_>>()
+    );
+    assert_eq!(ledger["started"].as_object().unwrap().len(), 4);
+}
+
+#[test]
 fn a_unit_without_readiness_must_stay_up() {
     let host = Host::new();
     host.unit("web.service", "Type=simple");

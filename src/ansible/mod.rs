@@ -5,6 +5,8 @@ mod arguments;
 pub mod convert;
 pub mod fault;
 pub mod files;
+#[cfg(test)]
+mod fuzz;
 mod help;
 pub mod literal;
 mod module;

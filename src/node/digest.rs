@@ -145,4 +145,18 @@ mod tests {
         fs::remove_dir_all(root.join("inputs")).unwrap();
         assert_ne!(now().inputs, third.inputs);
     }
+
+    #[test]
+    fn names_that_are_not_text_and_links_in_a_circle_are_read() {
+        use std::{ffi::OsStr, os::unix::fs::symlink};
+        let root = tempfile::tempdir().unwrap();
+        let strange = root.path().join(OsStr::from_bytes(b"\xff\xfe"));
+        fs::write(&strange, "1").unwrap();
+        symlink(root.path(), root.path().join("circle")).unwrap();
+        symlink("nowhere", root.path().join("broken")).unwrap();
+        let now = || Digest::of("u.service", &[], &[root.path().into()]).unwrap().inputs;
+        let before = now();
+        fs::write(&strange, "2").unwrap();
+        assert_ne!(now(), before);
+    }
 }

@@ -167,17 +167,10 @@ fn prepare(ledger: &Ledger, actions: &[Action], running: bool) -> Result<()> {
         systemd::systemctl(&["daemon-reload"])?;
         fault::point("service_units:daemon-reload");
     }
-    if running {
-        let now = systemd::show(&names(actions, |_| true).into_iter().map(Into::into).collect::<Vec<_>>())?;
-        let missing =
-            actions.iter().zip(&now).filter(|(_, unit)| !unit.exists()).map(|(it, _)| it.name.as_str());
-        let missing: Vec<_> = missing.collect();
-        if !missing.is_empty() {
-            bail!(
-                "systemd knows no {}: install the package or write the unit file that brings it",
-                missing.join(", ")
-            );
-        }
+    let missing = names(actions, |it| running && !it.unit.exists());
+    let now = systemd::show(&missing.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>())?;
+    if let Some((name, _)) = missing.iter().zip(now).find(|(_, unit)| !unit.exists()) {
+        bail!("systemd knows no {name}: install the package or write the unit file that brings it");
     }
     let changed = names(actions, |it| it.enable || it.disable);
     if !changed.is_empty() {
@@ -207,12 +200,16 @@ fn start(ledger: &mut Ledger, request: &Request, actions: &[Action]) -> Result<(
         }
     }
     let awaited: Vec<_> = actions.iter().filter(|it| it.verb.is_some() || it.unit.is_starting()).collect();
-    wait(&awaited, request.timeout)?;
-    for action in actions {
+    let complaints = wait(&awaited, request.timeout)?;
+    for action in actions.iter().filter(|it| !complaints.contains_key(&it.name)) {
         ledger.records.restarts.remove(&action.name);
         ledger.records.started.insert(action.name.clone(), action.digest.clone());
     }
-    ledger.save()
+    ledger.save()?;
+    if complaints.is_empty() {
+        return Ok(());
+    }
+    bail!(complaints.into_values().collect::<Vec<_>>().join("\n\n"))
 }
 
 fn stop(ledger: &mut Ledger, actions: &[Action]) -> Result<()> {

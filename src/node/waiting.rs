@@ -1,11 +1,12 @@
 //! Waiting until units really run, and saying why when they do not.
 
 use std::{
+    collections::BTreeMap,
     thread::sleep,
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use super::{
     action::Action,
@@ -18,41 +19,64 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// configuration ends within this time.
 const SETTLED: Duration = Duration::from_millis(1500);
 
-/// Waits until the units of `actions` run, and keep running; those that end have ended well.
+/// Waits until the units of `actions` run, and keep running; those that end have ended well. Returns why
+/// the others do not, unit by unit, with the last lines they wrote to the journal.
 ///
 /// # Errors
-/// One failed, or is not there in time: with the last lines it wrote to the journal.
-pub fn wait(actions: &[&Action], timeout: u64) -> Result<()> {
-    let names: Vec<String> = actions.iter().map(|it| it.name.clone()).collect();
+/// systemd does not answer.
+pub fn wait(actions: &[&Action], timeout: u64) -> Result<BTreeMap<String, String>> {
+    let mut waiting: Vec<Awaited> =
+        actions.iter().map(|it| Awaited { name: it.name.clone(), up: None }).collect();
+    let mut complaints = BTreeMap::new();
     let start = Instant::now();
-    let mut up: Vec<Option<(Instant, String)>> = vec![None; names.len()];
     loop {
-        let units = systemd::show(&names)?;
-        let mut waiting = Vec::new();
-        for ((name, unit), up) in names.iter().zip(&units).zip(&mut up) {
-            match judge(unit) {
-                State::Done => {}
-                State::Failed(reason) => bail!(complaint(name, &reason)),
-                State::Waiting => waiting.push((name, unit)),
-                State::Up => {
-                    let invocation = unit.get("InvocationID");
-                    let (since, before) = up.get_or_insert_with(|| (Instant::now(), invocation.to_owned()));
-                    if before != invocation {
-                        bail!(complaint(name, "it ended soon after it was started"));
-                    }
-                    if since.elapsed() < SETTLED {
-                        waiting.push((name, unit));
-                    }
-                }
+        let names: Vec<String> = waiting.iter().map(|it| it.name.clone()).collect();
+        let is_late = start.elapsed() > Duration::from_secs(timeout);
+        let mut units = systemd::show(&names)?.into_iter();
+        waiting.retain_mut(|awaited| {
+            let unit = units.next().unwrap_or_default();
+            let verdict = match awaited.judge(&unit) {
+                State::Waiting if is_late => State::Failed(format!(
+                    "after {timeout} s it is {} ({})",
+                    unit.get("ActiveState"),
+                    unit.get("SubState")
+                )),
+                verdict => verdict,
+            };
+            if let State::Failed(reason) = &verdict {
+                complaints.insert(awaited.name.clone(), complaint(&awaited.name, reason));
             }
-        }
-        let Some((name, unit)) = waiting.first() else { return Ok(()) };
-        if start.elapsed() > Duration::from_secs(timeout) {
-            let state =
-                format!("after {timeout} s it is {} ({})", unit.get("ActiveState"), unit.get("SubState"));
-            bail!(complaint(name, &state));
+            verdict == State::Waiting
+        });
+        if waiting.is_empty() {
+            return Ok(complaints);
         }
         sleep(PAUSE);
+    }
+}
+
+/// A unit that is on its way.
+struct Awaited {
+    name: String,
+    /// Since when it has been up, and in which invocation.
+    up: Option<(Instant, String)>,
+}
+
+impl Awaited {
+    fn judge(&mut self, unit: &Unit) -> State {
+        let verdict = judge(unit);
+        if verdict != State::Up {
+            return verdict;
+        }
+        let invocation = unit.get("InvocationID");
+        let (since, before) = self.up.get_or_insert_with(|| (Instant::now(), invocation.to_owned()));
+        if before != invocation {
+            State::Failed("it ended soon after it was started".into())
+        } else if since.elapsed() < SETTLED {
+            State::Waiting
+        } else {
+            State::Done
+        }
     }
 }
 
