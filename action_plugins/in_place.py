@@ -44,50 +44,61 @@ INTERPRETER = "minicluster-in-place"
 class Shell(string.Template):
     """A piece of POSIX sh that needs only coreutils, with `@name` to fill in (`@@` is an at sign).
 
-    No piece holds a single quote: each of the two or three shells on the way would quote it again.
+    No piece holds a single quote: each of the two or three shells on the way would quote it again. It is sent as
+    one line: a login shell such as csh takes no more.
     """
 
     delimiter = "@"
+
+    def __init__(self, *lines: str):
+        super().__init__(" ".join(lines))
 
 
 # Sets $d, the directory of this user's copies, and $f, the copy; answers `unusable` or `unsafe` where that cannot be.
 # The home directory is the one the system knows: $HOME may be another user's after sudo. A directory counts when it
 # and all above belong to root or this user and no other can write there; symlinks are resolved first, so that what
 # was verified is what is used. $e is set when the copy is there with the owner and the mode that the push gave it.
-PLACE = Shell("""PATH=/usr/bin:/bin; umask 022; u=$(id -u)
-if [ "$u" = 0 ]; then d=/var/lib; else n=$(id -un)
-case $n in ""|*[!A-Za-z0-9._-]*) echo "unusable: the user name"; exit 1;; esac
-eval "d=~$n"; d=$d/.cache; fi
-d=$d/minicluster/modules
-case $d in /*) [ -d "$d" ] || mkdir -p -m 700 "$d" 2>/dev/null;; esac
-d=$(cd -P "$d" 2>/dev/null && pwd -P) || { echo "unusable: no directory for copies can be made"; exit 1; }
-@digest
-f=$d/@module-$h; set --; p=$d; while [ "$p" ]; do set -- "$@@" "$p"; p=${p%/*}; done; e=
-for x in $(stat -c %u:%A / "$@@" "$f" 2>/dev/null); do case $x in
-0:d????-??-?|$u:d????-??-?) ;; $u:-r-x------) e=1;; *:d*) echo "unsafe $d"; exit 1;; esac; done""")
+PLACE = Shell(
+    'PATH=/usr/bin:/bin; umask 022; u=$(id -u);',
+    'if [ "$u" = 0 ]; then d=/var/lib; else n=$(id -un);',
+    '[ "$n" ] && [ -z "$(echo "$n" | tr -d A-Za-z0-9._-)" ] || { echo "unusable: the user name"; exit 1; };',
+    'eval "d=~$n"; d=$d/.cache; fi;',
+    'd=$d/minicluster/modules;',
+    'case $d in /*) [ -d "$d" ] || mkdir -p -m 700 "$d" 2>/dev/null;; esac;',
+    'd=$(cd -P "$d" 2>/dev/null && pwd -P) || { echo "unusable: no directory for copies can be made"; exit 1; };',
+    '@digest;',
+    'f=$d/@module-$h; set --; p=$d; while [ "$p" ]; do set -- "$@@" "$p"; p=${p%/*}; done; e=;',
+    'for x in $(stat -c %u:%A / "$@@" "$f" 2>/dev/null); do case $x in 0:d????-??-?|$u:d????-??-?) ;;',
+    '$u:-r-x------) e=1;; *:d*) echo "unsafe $d"; exit 1;; esac; done;',
+)
 
 # Runs the copy with the arguments on standard input. When it did not end well, says so after all that the
 # program wrote, and takes the rest of the input, so that the sender is not cut off. Status 255 would look like
 # a lost connection.
-RUN = Shell("""(if f=$(@place
-@{once}if [ $e ] && x=$(sha256sum <"$f") && [ "${x%% *}" = $h ]; then echo "$f"; else echo absent $(uname -m); exit 1; fi
-); then @environment MINICLUSTER_NONCE=@nonce "$f" -; s=$?
-[ $s = 0 ] || { echo minicluster-ended @nonce $s >&2; [ $s -lt 255 ] || s=254; PATH=/usr/bin:/bin; cat >/dev/null; }; exit $s
-else echo minicluster-refused @nonce "$f"; PATH=/usr/bin:/bin; cat >/dev/null; fi)""")
+RUN = Shell(
+    '(if f=$(@place @once',
+    'if [ $e ] && x=$(sha256sum <"$f") && [ "${x%% *}" = $h ]; then echo "$f"; else echo absent $(uname -m); exit 1; fi);',
+    'then @environment MINICLUSTER_NONCE=@nonce "$f" -; s=$?;',
+    '[ $s = 0 ] || { echo minicluster-ended @nonce $s >&2; [ $s -lt 255 ] || s=254; PATH=/usr/bin:/bin; cat >/dev/null; };',
+    'exit $s; else echo minicluster-refused @nonce "$f"; PATH=/usr/bin:/bin; cat >/dev/null; fi)',
+)
 
 # For a connection plugin that sends a command again when the connection is lost: the second one finds this run's mark.
-ONCE = Shell("""set -C; m=$d/@nonce
-{ true >"$m"; } 2>/dev/null || { if [ -e "$m" ]; then echo repeated; else echo "unusable: $d cannot be written"; fi; exit 1; }
-""")
+ONCE = Shell(
+    'set -C; m=$d/@nonce; { true >"$m"; } 2>/dev/null ||',
+    '{ if [ -e "$m" ]; then echo repeated; else echo "unusable: $d cannot be written"; fi; exit 1; };',
+)
 
 # Writes the program from standard input under a name of its own, verifies it, renames it; then removes
 # what nobody has read for a week.
-PUSH = Shell("""(PATH=/usr/bin:/bin; f=$(@place
-echo "$f"); case $f in /*) ;; *) echo "$f"; cat >/dev/null; exit 0;; esac
-umask 077; set -C; t=$f.@nonce
-if cat >"$t" && x=$(sha256sum <"$t") && [ "${x%% *}" = @sha256 ] && chmod 500 "$t" && mv -fT "$t" "$f"
-then echo minicluster-pushed @nonce; else rm -f "$t"; cat >/dev/null; fi
-n=$(date +%s); stat -c "%X %n" "${f%/*}"/* | while read -r a o; do [ $((n-a)) -lt 604800 ] || rm -f "$o"; done)""")
+PUSH = Shell(
+    '(PATH=/usr/bin:/bin; f=$(@place echo "$f");',
+    'case $f in /*) ;; *) echo "$f"; cat >/dev/null; exit 0;; esac;',
+    'umask 077; set -C; t=$f.@nonce;',
+    'if cat >"$t" && x=$(sha256sum <"$t") && [ "${x%% *}" = @sha256 ] && chmod 500 "$t" && mv -fT "$t" "$f";',
+    'then echo minicluster-pushed @nonce; else rm -f "$t"; cat >/dev/null; fi; n=$(date +%s);',
+    'stat -c "%X %n" "${f%/*}"/* | while read -r a o; do [ $((n-a)) -lt 604800 ] || rm -f "$o"; done)',
+)
 
 
 class StandardWay(Exception):
@@ -213,10 +224,10 @@ def refused(result: dict, nonce: str) -> str | None:
     A shell that cannot execute a program ends with 126 or 127, but so may a program. What the program wrote
     comes before the shell's last word in the same stream: without the program's first word there, it did not start.
     """
-    if answer := re.search(rf"^minicluster-refused {nonce} (.*?)\s*$", result["stdout"], re.MULTILINE):
+    if answer := re.search(rf"minicluster-refused {nonce} (.*?)\s*$", result["stdout"], re.MULTILINE):
         return answer[1]
     started = f"minicluster-started {nonce}" in result["stderr"]
-    ended = re.search(rf"^minicluster-ended {nonce} (126|127)\s*$", result["stderr"], re.MULTILINE)
+    ended = re.search(rf"minicluster-ended {nonce} (126|127)\s*$", result["stderr"], re.MULTILINE)
     if ended and not started:
         return "absent" if ended[1] == "127" else "unusable: it cannot be executed there"
     # sudo with requiretty refuses what comes through a pipe; the standard way asks for a terminal.

@@ -55,9 +55,22 @@ class Complete(HostCase):
         self.assertIn("AnsiballZ_probe", waited.results[-1]["result"]["program"])
         self.play_well(
             {"probe": {"journal": "/tmp/journal"}, "async": 30, "poll": 0, "register": "job"},
-            {"async_status": {"jid": "{{ job.ansible_job_id }}"}, "register": "it", "until": "it.finished", "retries": 50, "delay": 0.2},
+            {
+                "async_status": {"jid": "{{ job.ansible_job_id }}"},
+                "register": "it",
+                "until": "it.finished",
+                "retries": 50,
+                "delay": 0.2,
+            },
         )
         self.assertEqual(self.host.shell("cat /tmp/journal"), "started\n")
+
+    def test_defaults_of_the_play_are_arguments(self):
+        run = self.play_well({"probe": {}}, module_defaults={"probe": {"text": "four"}})
+        self.assertEqual(run.result()["length"], 4)
+
+    def test_the_name_may_be_qualified(self):
+        self.assert_in_place(self.play_well({"ansible.legacy.probe": {}}))
 
     def test_delegation_uses_the_other_connection(self):
         other = {**self.host.variables("typist")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
 import threading
 import unittest
 
@@ -67,7 +68,10 @@ class Exact(HostCase):
         projects = [self.new_project(hosts) for _ in range(2)]
         runs = []
         task = {"probe": {"journal": JOURNAL}, "become": True}
-        threads = [threading.Thread(target=lambda it=it: runs.append(it.play(task, arguments=("--forks=10", "-vv")))) for it in projects]
+        arguments = ("--forks=10", "-vv")
+        threads = [
+            threading.Thread(target=lambda it=it: runs.append(it.play(task, arguments=arguments))) for it in projects
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -112,8 +116,8 @@ class OtherPlaces(HostCase):
         self.assertIn("unusable", self.run_on("--tmpfs", "/var/lib/minicluster:mode=0755,ro").output)
 
 
-class Verdict(unittest.TestCase):
-    """What is concluded from what a host says, in cases that cannot be made to happen at will."""
+class Said(unittest.TestCase):
+    """What is said to a host, and what is concluded from its answers in cases that cannot be made to happen at will."""
 
     @classmethod
     def setUpClass(cls):
@@ -123,6 +127,14 @@ class Verdict(unittest.TestCase):
 
     def refused(self, status: int, stdout: str = "", stderr: str = ""):
         return self.plugin.refused({"rc": status, "stdout": stdout, "stderr": stderr}, "aa")
+
+    def test_commands_pass_through_any_login_shell(self):
+        program = self.plugin.Program("/bin/true")
+        commands = [program.push_command("aa", next(iter(program.builds)))]
+        commands += [program.run_command("aa", "", may_be_repeated) for may_be_repeated in (False, True)]
+        for command in commands:
+            self.assertNotRegex(command, r"[\n'\\!]", "csh and fish read these even between single quotes")
+            subprocess.run(["/bin/sh", "-n", "-c", command], check=True)
 
     def test_only_the_host_s_own_word_starts_a_module_again(self):
         started = "minicluster-started aa\n"
@@ -138,7 +150,7 @@ class Verdict(unittest.TestCase):
                 "unusable: it cannot be executed there",
             ),
             "another run's word": (self.refused(0, "minicluster-refused bb absent x86_64\n"), None),
-            "absent": (self.refused(0, "Welcome!\nminicluster-refused aa absent x86_64\r\n"), "absent x86_64"),
+            "absent": (self.refused(0, "Welcome! minicluster-refused aa absent x86_64\r\n"), "absent x86_64"),
         }
         for name, (said, expected) in verdicts.items():
             with self.subTest(name):

@@ -69,9 +69,11 @@ class Same(HostCase):
         values = {"ansible_facts": facts, "_ansible_delegated_vars": {"ansible_host": "x"}, "_ansible_verbose_always": True}
         names = [name for name in facts if name.startswith("ansible_")]
         show = {name: "{{ " + name + " | default('undefined') }}" for name in names}
+        show["fact"] = "{{ ansible_facts.harmless }}"
+        show["python"] = "{{ ansible_facts.discovered_interpreter_python | default('none') }}"
         ours, standard = self.both(
             {"probe": {"values": values}, "become": True},
-            {"debug": {"msg": {**show, "fact": "{{ ansible_facts.harmless }}", "python": "{{ ansible_facts.discovered_interpreter_python | default('none') }}"}}},
+            {"debug": {"msg": show}},
             {"ping": {}},
         )
         self.assertEqual(ours, standard)
