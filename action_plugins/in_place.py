@@ -25,12 +25,12 @@ import string
 from pathlib import Path
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
-from ansible.module_utils.common.json import Direction, get_module_encoder
 from ansible.plugins.action.normal import ActionModule as NormalAction
 from ansible.utils.display import Display
 
 try:
     from ansible.executor.module_common import _BuiltModule
+    from ansible.module_utils.common.json import Direction, get_module_encoder
 except ImportError:  # an Ansible of another shape: everything goes the standard way
     _BuiltModule = None
 

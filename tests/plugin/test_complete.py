@@ -49,6 +49,8 @@ class Complete(HostCase):
         run = self.play_well(task)
         self.assertEqual(run.result()["variable"], value)
         self.assert_in_place(run)
+        # The module is static: only another program would complain of the library.
+        self.assertNotIn("nonexistent.so' from LD_PRELOAD", run.output)
 
     def test_async_goes_the_standard_way(self):
         waited = self.play_well({"probe": {}, "async": 30, "poll": 1, "become": True})
