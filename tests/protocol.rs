@@ -197,6 +197,39 @@ fn a_full_disk_leaves_what_was_there() {
     assert_eq!(lines[4..], ["file", "mounted", "source"], "a temporary file is left");
 }
 
+/// A group that this user may give files to, beside the one new files have.
+fn other_group() -> Option<String> {
+    let id = |option| {
+        let output = std::process::Command::new("id").arg(option).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    if id("-u") == "0" {
+        return Some("adm".into());
+    }
+    id("-Gn").split(' ').map(ToOwned::to_owned).find(|it| *it != id("-gn"))
+}
+
+#[test]
+fn a_group_is_given_by_name_and_corrected() {
+    use std::os::unix::fs::MetadataExt as _;
+    let Some(group) = other_group() else { return println!("this user has one group only") };
+    let (directory, path, module) = probe(&json!({"group": group, "mode": 0o640}));
+    let answer = module.converges(directory.path());
+    let header = answer.0["diff"][0]["after_header"].as_str().unwrap().to_owned();
+    assert!(header.ends_with(&format!("(mode 0640, group {group})")), "{header}");
+    let given = fs::metadata(&path).unwrap();
+
+    std::os::unix::fs::chown(&path, None, Some(fs::metadata(directory.path()).unwrap().gid())).unwrap();
+    let answer = module.converges(directory.path());
+    assert_eq!(answer.0["diff"][0]["after"], format!("mode 0640, group {group}\n"));
+    let corrected = fs::metadata(&path).unwrap();
+    assert_eq!((corrected.gid(), corrected.ino()), (given.gid(), given.ino()));
+
+    // Without the option the group stays, also when the file is replaced.
+    probe(&json!({})).2.with("path", path.to_str().unwrap()).with("content", "new").run();
+    assert_eq!(fs::metadata(&path).unwrap().gid(), given.gid());
+}
+
 #[cfg(feature = "fault_points")]
 #[test]
 fn a_key_is_never_readable_by_others() {

@@ -15,8 +15,9 @@ fn host() -> Host {
         host.write(&format!("credentials/{service}/server/key.pem"), "secret");
         let file = host.write(&format!("{service}.conf"), "");
         let data = host.write(&format!("data/{service}/rows"), "precious");
+        let definition = host.write(&format!("systemd/{service}.conf"), "");
         let module = host.service_units(&[&unit]).with("service", service);
-        module.with("files", json!([file, data.parent(), host.path("shared.conf")])).run();
+        module.with("files", json!([file, definition, data.parent(), host.path("shared.conf")])).run();
         let mut ledger = host.ledger();
         ledger["services"][service]["credentials"] = json!([host.path(&format!("credentials/{service}"))]);
         ledger["restarts"][&unit] = json!("new certificate");
@@ -31,6 +32,7 @@ fn assert_down(host: &Host) {
     let state = host.state("web.service");
     assert_eq!((&state["active"], &state["enabled"]), (&json!("inactive"), &json!(false)));
     assert!(!host.path("credentials/web").exists() && !host.path("web.conf").exists());
+    assert!(!host.path("systemd/web.conf").exists());
     for kept in ["data/web/rows", "credentials/db/server/key.pem", "db.conf", "shared.conf"] {
         assert!(host.path(kept).exists(), "{kept} is gone");
     }
@@ -49,7 +51,7 @@ fn what_is_not_enabled_goes_and_its_data_stays() {
     let before = answer.0["diff"][0]["before"].as_str().unwrap().to_owned();
     assert!(before.starts_with("web: runs web.service\n") && !before.contains("shared.conf"), "{before}");
     assert_down(&host);
-    assert_eq!(host.commands(), ["stop web.service", "disable web.service"]);
+    assert_eq!(host.commands(), ["stop web.service", "disable web.service", "daemon-reload"]);
 }
 
 #[test]
@@ -81,7 +83,8 @@ fn a_unit_that_is_gone_with_its_package_is_no_obstacle() {
 #[cfg(feature = "fault_points")]
 #[test]
 fn killed_anywhere_the_next_run_finishes() {
-    let points = ["stop", "disable", "credentials", "files"].map(|it| format!("service_turndown:{it}"));
+    let points = ["stop", "disable", "credentials", "files", "daemon-reload"]
+        .map(|it| format!("service_turndown:{it}"));
     for point in points.iter().map(String::as_str).chain(["files:written", "files:renamed"]) {
         let host = host();
         let module = host.service_turndown(&["db"]);

@@ -227,3 +227,29 @@ fn a_restart_survives_a_run_killed_between_the_write_and_the_restart() {
         );
     }
 }
+
+#[cfg(feature = "fault_points")]
+#[test]
+fn a_reload_and_a_stop_survive_a_killed_run() {
+    let host = Host::new();
+    host.unit("web.service", "");
+    let module = host.service_units(&["web"]).with("reload", json!(["web"]));
+    module.run();
+    host.write("config/web.service", "new");
+    module.killed_at("service_units:reload");
+    assert!(module.run().changed());
+    assert!(!module.run().changed());
+    assert_eq!(
+        (&host.state("web.service")["reloads"], &host.state("web.service")["starts"]),
+        (&json!(2), &json!(1))
+    );
+
+    let stopped = host.service_units(&["web"]).with("state", "stopped");
+    stopped.killed_at("service_units:enabled");
+    assert!(stopped.run().changed());
+    module.run();
+    stopped.killed_at("service_units:stop");
+    stopped.run();
+    assert_eq!(host.state("web.service")["active"], "inactive");
+    assert_eq!(host.ledger()["started"], json!({}));
+}
