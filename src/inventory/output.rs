@@ -63,6 +63,17 @@ pub fn json(value: &Value) -> String {
     writer.finish()
 }
 
+/// A large variable of `all` as a template of its JSON: `ansible-inventory --list` repeats the variables of
+/// `all` for every host, and a string costs it a fraction of what a tree of values does. Ansible evaluates
+/// no template within it.
+#[must_use]
+pub fn packed(value: &Json) -> String {
+    // Whether a backslash within a template's string stands for itself depends on who evaluates it.
+    let text =
+        value.to_string().replace('%', "%25").replace('\\', "%5C").replace('\'', "%27").replace('+', "%2B");
+    format!("{{{{ '{text}' | urldecode | from_json }}}}")
+}
+
 fn write_meta(writer: &mut Writer, hosts: &Hosts) {
     writer.open_key("_meta");
     writer.open_key("hostvars");

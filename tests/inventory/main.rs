@@ -9,7 +9,7 @@ mod random;
 
 use minicluster::inventory::{
     Hosts,
-    output::{ServiceGroup, list},
+    output::{ServiceGroup, list, packed},
 };
 use oracle::{Case, Verdict, judge};
 use random::Random;
@@ -182,6 +182,26 @@ fn a_service_on_a_whole_group_is_published_with_it_as_child() {
     assert_eq!(published["one"]["children"], serde_json::json!(["a"]));
     assert_eq!(published["one"]["hosts"], serde_json::Value::Null);
     assert_eq!(published["all_over"]["children"], serde_json::json!(["a", "b", "c"]));
+}
+
+#[test]
+fn a_packed_variable_is_what_was_packed() {
+    let value = serde_json::json!({"it's": ["a \"b\"", "back\\slash", "{{ x }} {% y %} {# z #}", "é\n%27 1+1", 1.5, null, true]});
+    let published = serde_json::Map::from_iter([("packed".to_owned(), packed(&value).into())]);
+    let hosts = Hosts::parse(&Arc::from("hosts"), "h ansible_connection=local").expect("an inventory");
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = oracle::write_script(folder.path(), &list(&hosts, &[], &published));
+    let shown = oracle::ansible("ansible", folder.path())
+        .args(["-i".as_ref(), script.as_os_str(), "h".as_ref(), "-m".as_ref(), "debug".as_ref()])
+        .args(["-a", "msg={{ packed | to_json }}"])
+        .output()
+        .expect("Ansible starts");
+    let shown = String::from_utf8(shown.stdout).expect("UTF-8");
+    let (_, result) = shown.split_once("=> ").unwrap_or_else(|| panic!("no result: {shown}"));
+    let result: serde_json::Value = serde_json::from_str(result).expect("the result is JSON");
+    let unpacked: serde_json::Value =
+        serde_json::from_str(result["msg"].as_str().expect("text")).unwrap_or_else(|_| result["msg"].clone());
+    assert_eq!(unpacked, value, "{result}");
 }
 
 #[test]

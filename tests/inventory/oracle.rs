@@ -113,11 +113,16 @@ fn prepare(folder: &Path, case: Case) -> (Value, Case, Option<String>) {
 /// Writes what `--list` prints as a program that prints it, and our own view beside it.
 fn publish(folder: &Path, hosts: &Hosts, services: &[ServiceGroup]) -> PathBuf {
     let off = services.iter().map(|it| (format!("enable_{}", it.name), json!(false))).collect();
+    fs::write(folder.join("effective.json"), our_view(hosts)).expect("our view is written");
+    write_script(folder, &output::list(hosts, services, &off))
+}
+
+/// A program that prints what `--list` printed, as Ansible runs it.
+pub fn write_script(folder: &Path, published: &str) -> PathBuf {
     let script = folder.join("script");
     fs::write(&script, "#!/bin/sh\nexec cat \"$0.json\"\n").expect("the script is written");
-    fs::write(folder.join("script.json"), output::list(hosts, services, &off)).expect("so is its output");
+    fs::write(folder.join("script.json"), published).expect("so is its output");
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("the script is executable");
-    fs::write(folder.join("effective.json"), our_view(hosts)).expect("our view is written");
     script
 }
 
@@ -144,20 +149,27 @@ fn our_view(hosts: &Hosts) -> String {
     format!("{{\"effective\":{{{}}},\"members\":{}}}", effective.join(","), Value::Object(members))
 }
 
-fn ask(folder: &Path, requests: &str) -> Vec<Value> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let python = root.join(".venv/bin/python");
-    assert!(python.exists(), "{} is missing: run `make .venv`", python.display());
+/// A program of the project's Python environment, with the project's configuration of inventories.
+pub fn ansible(program: &str, folder: &Path) -> Command {
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin").join(program);
+    assert!(program.exists(), "{} is missing: run `make .venv`", program.display());
     let configuration = folder.join("ansible.cfg");
     fs::write(&configuration, CONFIGURATION).expect("Ansible's configuration is written");
-    let mut child = Command::new(python)
-        .arg(root.join("tests/inventory/oracle.py"))
+    let mut command = Command::new(program);
+    command
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("LC_ALL", "C.UTF-8")
         .env("ANSIBLE_CONFIG", &configuration)
         .env("ANSIBLE_HOME", folder.join("home"))
         .env("PYTHONUTF8", "1")
-        .current_dir(folder)
+        .current_dir(folder);
+    command
+}
+
+fn ask(folder: &Path, requests: &str) -> Vec<Value> {
+    let mut child = ansible("python", folder)
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/inventory/oracle.py"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(fs::File::create(folder.join("stderr")).expect("a file for warnings"))
