@@ -49,7 +49,7 @@ impl Workspace {
         let enabled = all.iter().filter(|(_, defined)| defined.service.enabled);
         let metadata: Map<String, Json> =
             enabled.map(|(name, defined)| (name.clone(), metadata(&defined.service))).collect();
-        variables.insert("services".into(), json!(metadata));
+        variables.insert("services".into(), json!(output::packed(&json!(metadata))));
         let paths = json!({
             "hosts": Paths::absolute(&self.paths.hosts),
             "services": self.paths.services.as_deref().map(Paths::absolute),
