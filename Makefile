@@ -50,7 +50,7 @@ demo: check-docker quick
 demo-down:
 	molecule/node/demo down
 
-test: lint unit plugin molecule faults
+test: lint unit plugin molecule
 
 lint: quick
 	cargo fmt --check
