@@ -4,16 +4,15 @@ use std::{collections::BTreeSet, path::PathBuf};
 
 use anyhow::{Context, Result, bail};
 use serde_json::json;
-use time::{Duration, OffsetDateTime};
+use time::OffsetDateTime;
 
 use super::{
-    crl::{self, Crl},
-    duration,
+    crl, duration,
     index::{Record, Revoked},
     issue::{Authority, Validity},
     key::{KeyType, PrivateKey},
     report::Reports,
-    serial,
+    revocation, serial,
     state::{Standing, State},
     store::Store,
     vault::Vault,
@@ -88,7 +87,13 @@ impl Module for X509Ca {
     }
 
     fn predict(plan: &Plan, _task: &Task) -> Outcome {
-        plan.outcome(&plan.store.bundle().unwrap_or_default(), &plan.store.crl().unwrap_or_default())
+        // What only signing can tell is left empty: `x509_install` then predicts that it changes.
+        let bundle = match &plan.state {
+            Some(next) if !plan.replace => plan.store.bundle_of(next),
+            _ => Ok(String::new()),
+        };
+        let crl = if plan.crl { Ok(String::new()) } else { plan.store.crl() };
+        plan.outcome(&bundle.unwrap_or_default(), &crl.unwrap_or_default())
     }
 
     fn apply(mut plan: Plan, _task: &Task) -> Result<Outcome> {
@@ -110,9 +115,7 @@ impl Module for X509Ca {
 }
 
 fn decide(params: Params, store: Store, now: OffsetDateTime) -> Result<Plan> {
-    let password_file =
-        (!params.vault_password_file.is_empty()).then(|| params.vault_password_file.clone().into());
-    let vault = Vault { command: params.vault_command.clone(), password_file };
+    let vault = Vault::new(&params.vault_command, &params.vault_password_file);
     let mut plan = Plan {
         vault,
         now,
@@ -131,12 +134,15 @@ fn decide(params: Params, store: Store, now: OffsetDateTime) -> Result<Plan> {
     };
     plan.replace = must_replace(&state, &plan.params)?;
     let standings =
-        plan.params.reports.iter().map(|(host, it)| (host.clone(), Standing::clone(&it.standing)));
-    let next = state.advanced(&plan.params.hosts, &standings.collect(), &plan.params.abandon);
-    plan.revoked = removed_hosts(&plan);
-    plan.crl = !plan.revoked.is_empty() || crl_is_due(&plan.store, &next, now)?;
+        plan.params.reports.understood().map(|(host, it)| (host.clone(), Standing::clone(&it.standing)));
+    let mut next = state.advanced(&plan.params.hosts, &standings.collect(), &plan.params.abandon);
+    plan.revoked = revocation::of_removed_hosts(&plan.store.index, &plan.params.hosts, now)?;
+    next.retired.extend(plan.strangers());
+    plan.crl =
+        !plan.revoked.is_empty() || revocation::is_due(&plan.store.crl()?, &plan.store.index, &next, now);
     let active = plan.store.certificate(&state.active)?;
-    if active.not_after - now < Duration::days(2 * 365) {
+    // A rollover takes a few runs; leaves shall not be cut short by the end of their CA.
+    if (active.not_after - now) * 5 < active.not_after - active.not_before {
         plan.warnings.push(format!(
             "the CA {} expires on {}: replace it (see `common_ca_replace`)",
             state.active,
@@ -151,7 +157,7 @@ fn decide(params: Params, store: Store, now: OffsetDateTime) -> Result<Plan> {
 fn guard_against_a_second_cluster(params: &Params) -> Result<()> {
     let holding: Vec<&str> = params
         .reports
-        .iter()
+        .understood()
         .filter(|(_, it)| !it.standing.anchors.is_empty())
         .map(|(host, _)| host.as_str())
         .collect();
@@ -190,43 +196,6 @@ fn must_replace(state: &State, params: &Params) -> Result<bool> {
     Ok(true)
 }
 
-/// Revokes what hosts hold that are no longer in the inventory.
-fn removed_hosts(plan: &Plan) -> Vec<Revoked> {
-    let known = plan.store.index.revoked_serials();
-    plan.store
-        .index
-        .issued()
-        .filter(|it| it.not_after > plan.now && !known.contains(it.serial.as_str()))
-        .filter(|it| !plan.params.hosts.contains(&it.host))
-        .map(|it| Revoked {
-            serial: it.serial.clone(),
-            at: whole_second(plan.now),
-            reason: format!("host '{}' was removed", it.host),
-        })
-        .collect()
-}
-
-/// Whether hosts need other revocation lists than they were given.
-fn crl_is_due(store: &Store, next: &State, now: OffsetDateTime) -> Result<bool> {
-    // A damaged list is made anew.
-    let lists = crl::read_all(&store.crl()?).unwrap_or_default();
-    let issuers: Vec<_> = lists.iter().filter_map(|it| it.issuer_key_id.as_deref()).collect();
-    let expected: BTreeSet<&str> = live_revocations(store, now).map(|it| it.serial.as_str()).collect();
-    let stale = |it: &Crl| {
-        let left = it.next_update.map_or(Duration::ZERO, |next| next - now);
-        left * 3 < it.next_update.map_or(Duration::ZERO, |next| next - it.this_update)
-            || it.serials.iter().map(String::as_str).collect::<BTreeSet<_>>() != expected
-    };
-    Ok(issuers != next.trusted().collect::<Vec<_>>() || lists.iter().any(stale))
-}
-
-/// Revocations of certificates that would otherwise still be valid.
-fn live_revocations(store: &Store, now: OffsetDateTime) -> impl Iterator<Item = &Revoked> {
-    let live: BTreeSet<&str> =
-        store.index.issued().filter(|it| it.not_after > now).map(|it| it.serial.as_str()).collect();
-    store.index.revoked().filter(move |it| live.contains(it.serial.as_str()))
-}
-
 impl Plan {
     fn make_authority(&mut self) -> Result<()> {
         let key = PrivateKey::generate(self.params.key_type)?;
@@ -242,7 +211,7 @@ impl Plan {
         let next = match &self.store.state {
             None => {
                 self.store.add(&new, sealed, None)?;
-                State::founded(id, Vec::new())
+                State::founded(id, self.strangers())
             }
             Some(state) => {
                 let old = self.store.authority(&state.active, &self.vault)?;
@@ -256,13 +225,22 @@ impl Plan {
         self.store.save(next)
     }
 
+    /// CAs that hosts trust and this cluster never had: with `new_ca` they are counted as its past, so
+    /// that these hosts are served and change to the new one.
+    fn strangers(&self) -> Vec<String> {
+        let known = |id: &String| self.store.state.as_ref().is_some_and(|it| it.knows(id));
+        let trusted = self.params.reports.understood().flat_map(|(_, it)| &it.standing.anchors);
+        let strangers: BTreeSet<_> = trusted.filter(|it| self.params.new_ca && !known(it)).cloned().collect();
+        strangers.into_iter().collect()
+    }
+
     fn make_crl(&self) -> Result<String> {
         let now = whole_second(self.now);
         let until = now + duration::parse("crl_lifetime", &self.params.crl_lifetime)?;
         let mut lists = String::new();
         for id in self.store.state()?.trusted() {
             let authority = self.store.authority(id, &self.vault)?;
-            lists += &crl::make(&authority, live_revocations(&self.store, self.now), now, until)?;
+            lists += &crl::make(&authority, revocation::live(&self.store.index, self.now), now, until)?;
         }
         Ok(lists)
     }
@@ -278,7 +256,12 @@ impl Plan {
             Some(_) => "steady",
         };
         let advanced = self.state.is_some() && self.state.as_ref() != state;
+        let waiting_for = next.map(|it| it.waiting_for(&self.params.hosts, abandon)).unwrap_or_default();
+        let msg = next.and_then(|it| it.leaving.as_ref()).map(|leaving| {
+            format!("the CA {leaving} is still trusted: waiting for {}", waiting_for.join(", "))
+        });
         let mut outcome = Outcome {
+            msg,
             changed: self.found || self.replace || self.crl || advanced,
             warnings: self.warnings.clone(),
             ..Outcome::default()
@@ -288,10 +271,7 @@ impl Plan {
             ("crl", json!(crl)),
             ("active", json!(next.map(|it| &it.active))),
             ("phase", json!(phase)),
-            (
-                "waiting_for",
-                json!(next.map(|it| it.waiting_for(&self.params.hosts, abandon)).unwrap_or_default()),
-            ),
+            ("waiting_for", json!(waiting_for)),
             ("revoked", json!(self.revoked)),
         ] {
             outcome.values.insert(name.into(), value);

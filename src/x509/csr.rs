@@ -2,10 +2,11 @@
 //! nothing else. Names, usages and extensions that a request asks for are not even looked at.
 
 use anyhow::{Context, Result, bail};
+use ring::digest::{SHA256, digest};
 use rustls_pki_types::{CertificateSigningRequestDer, pem::PemObject as _};
 use x509_parser::prelude::{FromDer as _, X509CertificationRequest};
 
-use super::key::KeyType;
+use super::{hex, key::KeyType};
 
 /// DER of the algorithm identifiers, RFC 5480 and RFC 8410.
 const ECDSA_P256: &[u8] = &[
@@ -13,6 +14,12 @@ const ECDSA_P256: &[u8] = &[
     0x3d, 0x03, 0x01, 0x07,
 ];
 const ED25519: &[u8] = &[0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70];
+
+/// SHA-256 of a public key, in hexadecimal digits: how the index knows it.
+#[must_use]
+pub fn fingerprint(public_key: &[u8]) -> String {
+    hex::encode(digest(&SHA256, public_key).as_ref())
+}
 
 /// The public key (DER `SubjectPublicKeyInfo`) of a request in PEM whose signature proves that the
 /// sender has the private one.

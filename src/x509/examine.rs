@@ -75,6 +75,11 @@ pub fn examine(
     if want.revoked.contains(&leaf.serial) {
         return Some(Need::new(New, "revoked"));
     }
+    if leaf.common_name != want.names.common_name {
+        // Another host's, on a machine that was copied: its key must not be shared.
+        let (found, wanted) = (&leaf.common_name, &want.names.common_name);
+        return Some(Need::new(New, format!("policy: the subject is '{found}', not '{wanted}'")));
+    }
     wrong_issuer(leaf, want.issuer)
         .or_else(|| policy(leaf, want))
         .or_else(|| expiring(leaf, want.policy, now))
@@ -93,9 +98,6 @@ fn wrong_issuer(leaf: &Certificate, issuer: Option<&Certificate>) -> Option<Stri
 /// unchanged one never reissues.
 fn policy(leaf: &Certificate, want: &Want<'_>) -> Option<String> {
     let names = want.names;
-    if leaf.common_name != names.common_name {
-        return Some(format!("policy: the subject is '{}', not '{}'", leaf.common_name, names.common_name));
-    }
     if leaf.dns != names.dns || leaf.addresses != names.addresses {
         let (gone, new) = (difference(leaf, names), difference_back(leaf, names));
         return Some(format!("policy: names change (added: {}; removed: {})", list(&new), list(&gone)));

@@ -2,7 +2,7 @@
 //! certificate leaves the control node.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, OpenOptions},
     io::{ErrorKind, Write as _},
     path::Path,
@@ -133,6 +133,13 @@ impl Index {
             Record::Issued(issued) => Some(issued),
             Record::Revoked(_) => None,
         })
+    }
+
+    /// The last certificate of each host, credential and side, revoked or not.
+    pub fn current(&self) -> impl Iterator<Item = &Issued> {
+        let key = |it: &'_ Issued| (it.host.clone(), it.credential.clone(), it.side);
+        let last: BTreeMap<_, _> = self.issued().map(|it| (key(it), it)).collect();
+        last.into_values()
     }
 
     /// Every revocation, oldest first.

@@ -7,13 +7,12 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 use super::{
-    certificate::{self, Certificate},
-    group,
-    key::PrivateKey,
+    certificate, group,
     layout::Layout,
     report::{Delivery, KeyAction},
     service::{Services, Wanted, wanted},
     stale,
+    step::{Step, key_attributes},
 };
 use crate::{
     ansible::{
@@ -47,6 +46,9 @@ crate::arguments! {
     }
 }
 
+/// Stands for what only a real run can make.
+const UNKNOWN: &str = "(made anew by a real run)\n";
+
 /// The module.
 pub struct X509Install;
 
@@ -61,15 +63,6 @@ pub struct Plan {
     certificates: Vec<Step>,
     corrections: Vec<FilePlan>,
     stale: Vec<PathBuf>,
-}
-
-/// One certificate.
-struct Step {
-    wanted: Wanted,
-    delivery: Delivery,
-    group: String,
-    before: String,
-    after: String,
 }
 
 impl Module for X509Install {
@@ -89,24 +82,21 @@ impl Module for X509Install {
         plan.outcome()
     }
 
-    fn apply(plan: Plan, _task: &Task) -> Result<Outcome> {
+    fn apply(mut plan: Plan, _task: &Task) -> Result<Outcome> {
         let outcome = plan.outcome();
         plan.record()?;
         fault::point("x509_install:ledger");
-        for file in plan.shared {
+        for file in std::mem::take(&mut plan.shared) {
             file.apply()?;
             fault::point("x509_install:shared");
         }
         for step in &plan.certificates {
             step.apply(&plan.layout)?;
         }
+        plan.remove_stale()?;
         for file in plan.corrections {
             file.apply()?;
             fault::point("x509_install:correction");
-        }
-        for path in &plan.stale {
-            files::remove(path)?;
-            fault::point("x509_install:stale");
         }
         files::remove(&plan.layout.pending())?;
         Ok(outcome)
@@ -118,14 +108,15 @@ fn decide(params: Params, task: &Task, now: OffsetDateTime) -> Result<Plan> {
     let wanted = wanted(&params.services)?;
     let group_of = |it: &str| params.groups.get(it).cloned().unwrap_or_else(|| group::name(it));
     let anchors = certificate::read_all(&params.bundle).context("option 'bundle'")?;
-    if anchors.is_empty() && !task.check_mode {
-        bail!("option 'bundle': there is no trust anchor in it");
+    if (anchors.is_empty() || params.crl.is_empty()) && !task.check_mode {
+        bail!("options 'bundle' and 'crl': a trust anchor and its revocation list are needed");
     }
     let public = |path, text: &str| File::public(path, text, Attributes::mode(0o644)).plan();
-    let mut shared = Vec::new();
-    if !params.bundle.is_empty() {
-        shared = vec![public(layout.anchors(), &params.bundle)?, public(layout.crl(), &params.crl)?];
-    }
+    // In check mode the control node cannot know what it has not signed yet.
+    let shared = vec![
+        public(layout.anchors(), if anchors.is_empty() { UNKNOWN } else { &params.bundle })?,
+        public(layout.crl(), if params.crl.is_empty() { UNKNOWN } else { &params.crl })?,
+    ];
     let mut plan = Plan {
         holdings: BTreeMap::new(),
         restarts: BTreeMap::new(),
@@ -168,7 +159,7 @@ impl Plan {
                 owed.entry(unit.clone()).or_insert_with(|| reason.to_owned());
             }
         };
-        for step in self.certificates.iter().filter(|it| !it.before.is_empty()) {
+        for step in self.certificates.iter().filter(|it| it.replaces()) {
             owe(
                 &step.wanted.service,
                 &format!("new {} certificate '{}'", step.wanted.side, step.wanted.credential),
@@ -202,10 +193,21 @@ impl Plan {
         for (unit, reason) in &self.restarts {
             ledger.records.owe_restart(unit, reason);
         }
+        ledger.save()
+    }
+
+    /// Removes what is stale, and only then forgets it: a run that dies in between leaves it known.
+    fn remove_stale(&self) -> Result<()> {
         for path in &self.stale {
-            for holdings in ledger.records.services.values_mut() {
-                holdings.credentials.remove(path);
-            }
+            files::remove(path)?;
+            fault::point("x509_install:stale");
+        }
+        if self.stale.is_empty() {
+            return Ok(());
+        }
+        let mut ledger = Ledger::open(&self.ledger)?;
+        for holdings in ledger.records.services.values_mut() {
+            holdings.credentials.retain(|it| !self.stale.contains(it));
         }
         ledger.save()
     }
@@ -229,116 +231,5 @@ impl Plan {
         outcome.values.insert("installed".into(), json!(installed));
         outcome.values.insert("restarts".into(), json!(self.restarts));
         outcome
-    }
-}
-
-impl Step {
-    fn new(layout: &Layout, wanted: Wanted, delivery: Delivery, group: String) -> Self {
-        let live = layout.live(&wanted.credential, wanted.side).join("cert.pem");
-        let before = std::fs::read_to_string(live).map(|it| describe(&it)).unwrap_or_default();
-        let after = match &delivery.chain {
-            Some(chain) => describe(chain),
-            None => format!("a new certificate ({})\n", delivery.reason),
-        };
-        Self { wanted, delivery, group, before, after }
-    }
-
-    /// The key whose certificate this is.
-    fn key_path(&self, layout: &Layout) -> PathBuf {
-        let (credential, side) = (&self.wanted.credential, self.wanted.side);
-        let folder = match self.delivery.key {
-            KeyAction::Keep => layout.live(credential, side),
-            KeyAction::New => layout.staged(credential, side),
-        };
-        folder.join("private_key.pem")
-    }
-
-    /// Nothing is replaced by what would not work.
-    fn verify(
-        &self,
-        layout: &Layout,
-        host: &str,
-        anchors: &[Certificate],
-        now: OffsetDateTime,
-    ) -> Result<()> {
-        let Some(chain) = &self.delivery.chain else { return Ok(()) };
-        let chain = certificate::read_all(chain)?;
-        certificate::verify(&chain, anchors, now)?;
-        let path = self.key_path(layout);
-        let key = std::fs::read(&path).with_context(|| {
-            format!("cannot read {}: another run may have made new requests; run again", path.display())
-        })?;
-        let key = PrivateKey::from_pem(&Secret::new(key))?;
-        if chain.first().is_none_or(|leaf| leaf.public_key != key.public_key()) {
-            bail!("does not belong to {}: another run may have made new requests; run again", path.display());
-        }
-        let subject = format!("{}@{host}", self.wanted.service);
-        if chain.first().is_none_or(|leaf| leaf.common_name != subject) {
-            bail!("is not for '{subject}'");
-        }
-        Ok(())
-    }
-
-    fn apply(&self, layout: &Layout) -> Result<()> {
-        let chain = self.delivery.chain.as_deref().context("there is no certificate")?;
-        let (credential, side) = (&self.wanted.credential, self.wanted.side);
-        let folder = match self.delivery.key {
-            KeyAction::Keep => layout.live(credential, side),
-            KeyAction::New => layout.staged(credential, side),
-        };
-        File::public(folder.join("cert.pem"), chain, Attributes::mode(0o644)).plan()?.apply()?;
-        fault::point("x509_install:certificate");
-        if self.delivery.key == KeyAction::Keep {
-            return Ok(());
-        }
-        let path = folder.join("private_key.pem");
-        let key =
-            Secret::new(std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?);
-        File::secret(path, key, key_attributes(&self.group)).plan()?.apply()?;
-        fault::point("x509_install:key");
-        layout.make_credential(credential)?;
-        fault::point("x509_install:folder");
-        layout.exchange(credential, side)?;
-        fault::point("x509_install:exchange");
-        Ok(())
-    }
-
-    fn diff(&self, layout: &Layout) -> Diff {
-        let path = layout.live(&self.wanted.credential, self.wanted.side).display().to_string();
-        let key = match self.delivery.key {
-            KeyAction::Keep => "same key",
-            KeyAction::New => "new key",
-        };
-        Diff {
-            before: self.before.clone(),
-            after: self.after.clone(),
-            before_header: path.clone(),
-            after_header: format!("{path} ({key}; {})", self.delivery.reason),
-        }
-    }
-}
-
-fn key_attributes(group: &str) -> Attributes {
-    let attributes = Attributes::mode(0o640);
-    // Only root can give files away, and on a managed node it is root who runs this.
-    if rustix::process::geteuid().is_root() { attributes.owned_by("root", group) } else { attributes }
-}
-
-/// A chain for a diff: what changes from one certificate to the next.
-fn describe(chain: &str) -> String {
-    match certificate::read_all(chain).ok().and_then(|it| it.into_iter().next()) {
-        None => "an unreadable certificate\n".into(),
-        Some(leaf) => {
-            let addresses = leaf.addresses.iter().map(ToString::to_string);
-            let names: Vec<_> = leaf.dns.iter().cloned().chain(addresses).collect();
-            format!(
-                "subject: {}\nserial_number: {}\nissuer: {}\nnot_after: {}\nsubject_alt_name: {}\n",
-                leaf.common_name,
-                leaf.serial,
-                leaf.issuer_key_id.unwrap_or_default(),
-                leaf.not_after,
-                names.join(", ")
-            )
-        }
     }
 }

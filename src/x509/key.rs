@@ -2,7 +2,10 @@
 
 use anyhow::{Context, Result};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PublicKeyData};
+use ring::rand::{SecureRandom as _, SystemRandom};
+use rustls_pki_types::PrivatePkcs8KeyDer;
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use crate::ansible::Secret;
 
@@ -30,11 +33,11 @@ impl PrivateKey {
     /// # Errors
     /// The system has no randomness.
     pub fn generate(kind: KeyType) -> Result<Self> {
-        let algorithm = match kind {
-            KeyType::EcdsaP256 => &rcgen::PKCS_ECDSA_P256_SHA256,
-            KeyType::Ed25519 => &rcgen::PKCS_ED25519,
+        let key = match kind {
+            KeyType::EcdsaP256 => KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256),
+            KeyType::Ed25519 => KeyPair::try_from(&PrivatePkcs8KeyDer::from(ed25519()?.as_slice())),
         };
-        Ok(Self(KeyPair::generate_for(algorithm).context("cannot make a private key")?))
+        Ok(Self(key.ok().context("cannot make a private key")?))
     }
 
     /// Reads PKCS#8 in PEM.
@@ -96,4 +99,16 @@ impl PrivateKey {
     pub(super) fn into_signer(self) -> KeyPair {
         self.0
     }
+}
+
+/// A new Ed25519 key in the first version of PKCS#8 (RFC 8410, section 7). ring's own generator writes
+/// the second version, which OpenSSL 3.0 does not read.
+fn ed25519() -> Result<Zeroizing<Vec<u8>>> {
+    let mut der = Zeroizing::new(vec![
+        0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
+    ]);
+    let head = der.len();
+    der.resize(head + 32, 0);
+    SystemRandom::new().fill(&mut der[head..]).ok().context("the system has no randomness")?;
+    Ok(der)
 }

@@ -5,12 +5,14 @@
 //! Deciding is apart from signing, and both are apart from files. Private keys stay on the host that
 //! made them; the control node takes names, usages and lifetime from the inventory alone.
 
+pub mod addresses;
 pub mod authority;
 pub mod certificate;
 pub mod crl;
 pub mod csr;
 pub mod duration;
 pub mod examine;
+pub mod grant;
 pub mod group;
 pub mod hex;
 pub mod index;
@@ -22,10 +24,12 @@ pub mod names;
 pub mod policy;
 pub mod report;
 pub mod request;
+pub mod revocation;
 pub mod service;
 pub mod sign;
 pub mod stale;
 pub mod state;
+pub mod step;
 pub mod store;
 pub mod vault;
 

@@ -56,10 +56,16 @@ impl Host {
     /// The part of the name before the first dot; none where the name is an address.
     #[must_use]
     pub fn short(&self) -> Option<String> {
-        if address(&self.name).is_some() {
+        Self::short_of(&self.name)
+    }
+
+    /// The same, of a host of which only the name is known.
+    #[must_use]
+    pub fn short_of(name: &str) -> Option<String> {
+        if address(name).is_some() {
             return None;
         }
-        Some(self.name.split('.').next().unwrap_or(&self.name).to_ascii_lowercase())
+        Some(name.split('.').next().unwrap_or(name).to_ascii_lowercase())
     }
 
     /// The name with dots in it, else the name in the cluster's domain.

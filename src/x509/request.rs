@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     io::ErrorKind,
+    net::IpAddr,
     path::{Path, PathBuf},
 };
 
@@ -12,6 +13,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 use super::{
+    addresses::{self, Network},
     certificate::{self, Certificate},
     crl,
     examine::{Found, Need, Want, examine},
@@ -44,6 +46,10 @@ crate::arguments! {
         pub ansible_host: Option<String> => Argument::str(),
         /// The host's further addresses.
         pub addresses: Vec<String> => Argument::list(Argument::str()).default(json!([])),
+        /// Whether addresses that this host has inside `cluster_networks` enter its certificates too.
+        pub report_addresses: bool => Argument::bool().default(false),
+        /// Networks in which hosts of the cluster may have addresses.
+        pub cluster_networks: Vec<String> => Argument::list(Argument::str()).default(json!([])),
         /// Where credentials lie.
         pub directory: PathBuf => Argument::path().default("/etc/credentials"),
         /// Where the host's ledger lies.
@@ -76,6 +82,7 @@ pub struct Plan {
     anchors: BTreeSet<String>,
     issuers: BTreeSet<String>,
     restarts_owed: bool,
+    reported: BTreeSet<IpAddr>,
 }
 
 struct Asked {
@@ -140,6 +147,7 @@ impl Plan {
             ("anchors", json!(self.anchors)),
             ("issuers", json!(self.issuers)),
             ("restarts_owed", json!(self.restarts_owed)),
+            ("reported_addresses", json!(self.reported)),
         ] {
             outcome.values.insert(name.into(), value);
         }
@@ -161,7 +169,12 @@ impl Asked {
 
 fn look(params: &Params, now: OffsetDateTime) -> Result<Plan> {
     let policy = Policy::new(&params.lifetime, &params.backdate, params.renew_fraction, params.key_type)?;
-    let host = Host::new(&params.host, &params.domain, params.ansible_host.as_deref(), &params.addresses)?;
+    let mut host =
+        Host::new(&params.host, &params.domain, params.ansible_host.as_deref(), &params.addresses)?;
+    let networks: Vec<_> =
+        params.cluster_networks.iter().map(|it| Network::parse(it)).collect::<Result<_>>()?;
+    let reported = if params.report_addresses { addresses::own(&networks)? } else { BTreeSet::new() };
+    host.addresses.extend(&reported);
     let layout = Layout::new(&params.directory);
     let trusted = certificate::read_all(&params.trust_anchors).context("option 'trust_anchors'")?;
     let revoked: BTreeSet<String> =
@@ -176,6 +189,7 @@ fn look(params: &Params, now: OffsetDateTime) -> Result<Plan> {
         issuers: BTreeSet::new(),
         restarts_owed: owed(&params.ledger, &params.services)?,
         layout,
+        reported,
     };
     for wanted in wanted {
         let folder = plan.layout.live(&wanted.credential, wanted.side);

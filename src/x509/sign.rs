@@ -1,25 +1,22 @@
 //! The module `x509_sign`: certificates for the requests of a whole play.
 
-use std::{
-    borrow::Borrow,
-    collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
-};
+use std::{borrow::Borrow, collections::BTreeMap, path::PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow};
 use serde_json::json;
 use time::OffsetDateTime;
 
 use super::{
+    addresses::Network,
     csr,
+    grant::{Granted, Inventory, Past, grant},
     index::{Issued, Record},
     issue::{Authority, Validity, read_one},
     key::KeyType,
-    names::Host,
     policy::Policy,
-    report::{Answer, Delivery, Report, Reports, Request},
+    report::{Answer, Delivery, Report, Reports},
     serial,
-    service::{Services, Wanted, wanted},
+    service::Services,
     store::Store,
     vault::Vault,
     whole_second,
@@ -39,10 +36,14 @@ crate::arguments! {
         pub groups: BTreeMap<String, Vec<String>> => Argument::dict().required(),
         /// What `x509_request` returned, by host.
         pub reports: Reports => Argument::dict().required(),
-        /// `ansible_host` by host.
+        /// `ansible_host` by host. With `report_addresses` every host of the inventory is needed.
         pub ansible_hosts: BTreeMap<String, String> => Argument::dict().default(json!({})),
-        /// The variable `addresses` by host.
+        /// The variable `addresses` by host. With `report_addresses` every host of the inventory is needed.
         pub addresses: BTreeMap<String, Vec<String>> => Argument::dict().default(json!({})),
+        /// Whether addresses that a host reports of itself may enter its certificates.
+        pub report_addresses: bool => Argument::bool().default(false),
+        /// The networks to which such addresses must belong.
+        pub cluster_networks: Vec<String> => Argument::list(Argument::str()).default(json!([])),
         /// How long a certificate is valid from its issue.
         pub lifetime: String => Argument::str().default("365d"),
         /// How long before its issue a certificate is valid already.
@@ -67,15 +68,6 @@ pub struct Plan {
     hosts: BTreeMap<String, Result<Vec<Granted>>>,
 }
 
-/// A request that may be signed.
-struct Granted {
-    request: Request,
-    wanted: Wanted,
-    host: Host,
-    /// DER `SubjectPublicKeyInfo`; none in check mode.
-    public_key: Option<Vec<u8>>,
-}
-
 impl Module for X509Sign {
     const NAME: &'static str = "x509_sign";
     const ABOUT: &'static str = "Sign the certificate requests of a play's hosts, with the inventory's names";
@@ -89,18 +81,35 @@ impl Module for X509Sign {
         } else {
             Store::lock(&params.private_dir)?
         };
-        let password_file =
-            (!params.vault_password_file.is_empty()).then(|| params.vault_password_file.clone().into());
-        let vault = Vault { command: params.vault_command.clone(), password_file };
-        let grant = |(name, report): (&String, &Report)| (name.clone(), grant(&params, &store, name, report));
-        let hosts = params.reports.iter().map(grant).collect();
-        Ok(Plan { store, vault, policy, hosts })
+        let networks: Vec<_> =
+            params.cluster_networks.iter().map(|it| Network::parse(it)).collect::<Result<_>>()?;
+        let inventory = Inventory {
+            domain: &params.domain,
+            services: &params.services,
+            groups: &params.groups,
+            ansible_hosts: &params.ansible_hosts,
+            addresses: &params.addresses,
+            networks: if params.report_addresses { networks } else { Vec::new() },
+            key_type: params.key_type,
+        };
+        let past = Past { state: store.state.as_ref(), index: &store.index, now: OffsetDateTime::now_utc() };
+        let decide = |(name, report): (&String, &Result<Report, String>)| {
+            let report = report.as_ref().map_err(|error| anyhow!("{error}"));
+            let granted = report.and_then(|it| grant(&inventory, &past, &params.reports, name, it));
+            (name.clone(), granted)
+        };
+        let hosts = params.reports.all().map(decide).collect();
+        Ok(Plan {
+            vault: Vault::new(&params.vault_command, &params.vault_password_file),
+            policy,
+            hosts,
+            store,
+        })
     }
 
     fn predict(plan: &Plan, _task: &Task) -> Outcome {
         let answers = plan.hosts.iter().map(|(name, granted)| {
-            let delivered = |it: &Granted| it.deliver(None);
-            let granted = granted.as_ref().map(|all| all.iter().map(delivered).collect());
+            let granted = granted.as_ref().map(|all| all.iter().map(|it| it.deliver(None)).collect());
             (name.clone(), answer(granted))
         });
         outcome(&answers.collect())
@@ -114,10 +123,8 @@ impl Module for X509Sign {
         let mut records = Vec::new();
         for (name, granted) in hosts {
             let done = granted.and_then(|granted| {
-                granted
-                    .iter()
-                    .filter_map(|it| Some(signer.as_ref()?.sign(it, &plan.policy)))
-                    .collect::<Result<Vec<_>>>()
+                let sign = |it| Some(signer.as_ref()?.sign(it, &plan.policy));
+                granted.iter().filter_map(sign).collect::<Result<Vec<_>>>()
             });
             let delivered = done.map(|done| {
                 let (deliveries, issued): (Vec<_>, Vec<_>) = done.into_iter().unzip();
@@ -131,70 +138,6 @@ impl Module for X509Sign {
         plan.store.index.append(&path, records)?;
         fault::point("x509_sign:index");
         Ok(outcome(&answers))
-    }
-}
-
-/// Decides what of a host's requests may be signed. One bad request refuses the host.
-fn grant(params: &Params, store: &Store, name: &str, report: &Report) -> Result<Vec<Granted>> {
-    if report.requests.is_empty() {
-        return Ok(Vec::new());
-    }
-    if !params.groups.get("all").is_some_and(|all| all.iter().any(|it| it == name)) {
-        bail!("the inventory has no host '{name}'");
-    }
-    if let Some(state) = &store.state
-        && !report.standing.anchors.is_empty()
-        && !report.standing.anchors.iter().any(|it| state.knows(it))
-    {
-        bail!(
-            "host '{name}' trusts another cluster's CA: if it is to join this one, remove \
-             /etc/credentials/x509/ca.pem there"
-        );
-    }
-    let addresses = params.addresses.get(name).map_or(&[][..], Vec::as_slice);
-    let host =
-        Host::new(name, &params.domain, params.ansible_hosts.get(name).map(String::as_str), addresses)?;
-    unique_short_name(params, &host)?;
-    let runs = |service: &str| params.groups.get(service).is_some_and(|it| it.iter().any(|it| it == name));
-    let allowed = wanted(params.services.iter().filter(|(service, _)| runs(service)))?;
-    let mut seen = BTreeSet::new();
-    report
-        .requests
-        .iter()
-        .map(|request| {
-            let wanted = allowed
-                .iter()
-                .find(|it| it.credential == request.credential && it.side == request.side)
-                .with_context(|| {
-                    format!(
-                        "the inventory gives this host no {} certificate '{}'",
-                        request.side, request.credential
-                    )
-                })?;
-            if !seen.insert((&request.credential, request.side)) {
-                bail!("the {} certificate '{}' is requested twice", request.side, request.credential);
-            }
-            host.names(wanted)?;
-            let read = |csr: &String| csr::public_key(csr, params.key_type);
-            let public_key = request.csr.as_ref().map(read).transpose().with_context(|| {
-                format!("the request for the {} certificate '{}'", request.side, request.credential)
-            })?;
-            Ok(Granted { request: request.clone(), wanted: wanted.clone(), host: host.clone(), public_key })
-        })
-        .collect()
-}
-
-/// The short name is in certificates: no two hosts may answer to it.
-fn unique_short_name(params: &Params, host: &Host) -> Result<()> {
-    let Some(short) = host.short() else { return Ok(()) };
-    let all = params.groups.get("all").into_iter().flatten();
-    let other = all.filter(|it| **it != host.name).find(|it| {
-        let domain = host.domain.clone();
-        Host { name: (*it).clone(), domain, addresses: BTreeSet::new() }.short().as_ref() == Some(&short)
-    });
-    match other {
-        Some(other) => bail!("hosts '{}' and '{other}' have the same short name '{short}'", host.name),
-        None => Ok(()),
     }
 }
 
@@ -215,35 +158,27 @@ impl Plan {
 impl Signer {
     fn sign(&self, granted: &Granted, policy: &Policy) -> Result<(Delivery, Issued)> {
         let public_key = granted.public_key.as_deref().context("the request holds no CSR")?;
-        let names = granted.host.names(&granted.wanted)?;
         let ca = self.authority.certificate();
         let validity = Validity {
             not_before: self.now - policy.backdate,
             not_after: (self.now + policy.lifetime).min(ca.not_after),
         };
-        let leaf = self.authority.issue(public_key, &names, granted.wanted.usage, validity, serial()?)?;
+        let leaf = self.authority.issue(public_key, &granted.names, granted.usage, validity, serial()?)?;
         let read = read_one(&leaf)?;
         let addresses = read.addresses.iter().map(ToString::to_string);
         let issued = Issued {
             serial: read.serial,
             issuer: ca.key_id.clone().unwrap_or_default(),
-            host: granted.host.name.clone(),
-            service: granted.wanted.service.clone(),
-            credential: granted.wanted.credential.clone(),
-            side: granted.wanted.side,
+            host: granted.host.clone(),
+            service: granted.service.clone(),
+            credential: granted.request.credential.clone(),
+            side: granted.request.side,
             names: read.dns.iter().cloned().chain(addresses).collect(),
             not_before: read.not_before,
             not_after: read.not_after,
-            key: super::hex::encode(ring::digest::digest(&ring::digest::SHA256, public_key).as_ref()),
+            key: csr::fingerprint(public_key),
         };
         Ok((granted.deliver(Some(leaf + &self.tail)), issued))
-    }
-}
-
-impl Granted {
-    fn deliver(&self, chain: Option<String>) -> Delivery {
-        let Request { credential, side, reason, key, .. } = self.request.clone();
-        Delivery { credential, side, reason, key, chain }
     }
 }
 

@@ -144,7 +144,14 @@ impl Store {
     /// # Errors
     /// A certificate cannot be read.
     pub fn bundle(&self) -> Result<String> {
-        let Some(state) = &self.state else { return Ok(String::new()) };
+        self.state.as_ref().map_or_else(|| Ok(String::new()), |state| self.bundle_of(state))
+    }
+
+    /// The same, as it will be in `state`.
+    ///
+    /// # Errors
+    /// A certificate cannot be read.
+    pub fn bundle_of(&self, state: &State) -> Result<String> {
         state.trusted().map(|id| self.certificate_pem(id)).collect()
     }
 

@@ -21,6 +21,13 @@ pub struct Vault {
 }
 
 impl Vault {
+    /// As tasks give it: without a password file, nothing is encrypted.
+    #[must_use]
+    pub fn new(command: &str, password_file: &str) -> Self {
+        let password_file = (!password_file.is_empty()).then(|| password_file.into());
+        Self { command: command.into(), password_file }
+    }
+
     /// Reads a key file, decrypted where it is encrypted.
     ///
     /// # Errors

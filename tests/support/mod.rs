@@ -81,6 +81,11 @@ impl Module {
         child.wait_with_output().unwrap()
     }
 
+    /// Its arguments, for a test that runs it in a way of its own.
+    pub fn arguments(&self) -> &Map<String, Value> {
+        &self.arguments
+    }
+
     /// The program itself, without arguments.
     pub fn command(&self) -> Command {
         let mut command = Command::new(&self.program);

@@ -1,0 +1,207 @@
+//! Why a certificate is issued again, with which key, and whom that restarts.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::{
+    cluster::Cluster,
+    judge::{self, ALL},
+};
+
+/// The first word of each reason, with what becomes of the key.
+fn reasons(cluster: &Cluster) -> Vec<String> {
+    let asked = cluster.request("host1").check().run();
+    let describe = |it: &Value| {
+        let text = |name: &str| it[name].as_str().unwrap().to_owned();
+        format!(
+            "{}/{} {} {}",
+            text("credential"),
+            text("side"),
+            text("reason").split(':').next().unwrap(),
+            text("key")
+        )
+    };
+    asked.0["requests"].as_array().unwrap().iter().map(describe).collect()
+}
+
+fn cluster() -> Cluster {
+    let cluster = Cluster::new(&["host1"]);
+    cluster.run();
+    assert_eq!(reasons(&cluster), Vec::<String>::new());
+    cluster
+}
+
+/// Runs the play; afterwards all is well, and nothing more is to be done.
+fn heals(cluster: &Cluster) {
+    cluster.run();
+    judge::works(cluster, "host1", ALL);
+    assert_eq!(reasons(cluster), Vec::<String>::new());
+    assert!(cluster.run().is_empty());
+}
+
+#[test]
+fn a_renewal_keeps_the_key_and_restarts_only_who_uses_it() {
+    let mut cluster = cluster();
+    let key = cluster.file("host1", "web/server/private_key.pem");
+    let certificate = cluster.file("host1", "web/server/cert.pem");
+    let (key_before, before) = (fs::read(&key).unwrap(), judge::field(&certificate, "-serial"));
+    cluster.services.get_mut("web").unwrap()["service_credentials"][0]["extra_san"] = json!(["www", "shop"]);
+    assert_eq!(reasons(&cluster), ["web/server policy keep"]);
+    heals(&cluster);
+    assert_eq!(key_before, fs::read(&key).unwrap());
+    // The serial number is new although the key is not.
+    assert_ne!(before, judge::field(&certificate, "-serial"));
+    assert!(judge::text(&certificate).contains("DNS:shop.infra.example.com"));
+    let restarts = cluster.ledger("host1")["restarts"].clone();
+    assert_eq!(restarts, json!({"web.service": "new server certificate 'web'"}));
+}
+
+#[test]
+fn a_certificate_is_renewed_when_its_part_is_left() {
+    let mut cluster = cluster();
+    // 365 d of 365 d and 1 h are left: 0.99989.
+    cluster.policy.insert("renew_fraction".into(), json!(0.9998));
+    assert_eq!(reasons(&cluster), Vec::<String>::new());
+    cluster.policy.insert("renew_fraction".into(), json!(0.9999));
+    assert_eq!(reasons(&cluster).len(), 4);
+    assert!(reasons(&cluster).iter().all(|it| it.ends_with(" expiring keep")), "{:?}", reasons(&cluster));
+}
+
+#[test]
+fn another_policy_reissues_and_the_same_never_does() {
+    for (option, value, expected) in [
+        ("lifetime", json!("90d"), "policy keep"),
+        ("lifetime", json!("730d"), "policy keep"),
+        ("key_type", json!("ed25519"), "policy new"),
+    ] {
+        let mut cluster = cluster();
+        cluster.policy.insert(option.into(), value.clone());
+        assert!(
+            reasons(&cluster).iter().all(|it| it.ends_with(expected)),
+            "{option} {value}: {:?}",
+            reasons(&cluster)
+        );
+        assert_eq!(reasons(&cluster).len(), 4);
+        heals(&cluster);
+    }
+    let mut cluster = cluster();
+    cluster.services.get_mut("etcd").unwrap()["service_credentials"][0]["server_cert_mode"] = json!("server");
+    assert_eq!(reasons(&cluster), ["etcd/server policy keep"]);
+    cluster.hosts.insert("host1".into(), vec!["203.0.113.5".into()]);
+    assert_eq!(reasons(&cluster), ["etcd/server policy keep", "web/server policy keep"]);
+    heals(&cluster);
+}
+
+#[test]
+fn what_is_broken_on_the_host_is_named_and_healed() {
+    let cluster = cluster();
+    let path = |it: &str| cluster.file("host1", it);
+    let cases: &[(&str, &str)] = &[
+        ("rm web/server/cert.pem", "web/server missing keep"),
+        ("rm web/server/private_key.pem", "web/server missing new"),
+        ("rm -r web/server", "web/server missing new"),
+        ("rm -r web", "web/client missing new"),
+        ("echo nonsense > web/server/cert.pem", "web/server unreadable keep"),
+        ("sed -i s/A/B/ web/server/cert.pem", "web/server unreadable keep"),
+        ("truncate -s 300 web/server/cert.pem", "web/server unreadable keep"),
+        (": > web/server/cert.pem", "web/server unreadable keep"),
+        ("echo nonsense > web/server/private_key.pem", "web/server unreadable new"),
+        (": > web/server/private_key.pem", "web/server unreadable new"),
+        ("cp etcd/server/cert.pem web/server/cert.pem", "web/server mismatch new"),
+        ("cp etcd/server/private_key.pem web/server/private_key.pem", "web/server mismatch new"),
+        ("cp etcd/server/* web/server/", "web/server policy new"),
+        ("openssl genrsa -out web/server/private_key.pem 2048", "web/server policy new"),
+        (
+            "openssl ecparam -name prime256v1 -genkey -out web/server/private_key.pem",
+            "web/server unreadable new",
+        ),
+    ];
+    for (damage, expected) in cases {
+        let done =
+            std::process::Command::new("sh").args(["-c", damage]).current_dir(path("")).output().unwrap();
+        assert!(done.status.success(), "{damage}: {done:?}");
+        let found = reasons(&cluster);
+        assert!(found.iter().any(|it| it == expected), "{damage}: {found:?}");
+        assert!(found.iter().all(|it| it.starts_with("web/")), "{damage}: {found:?}");
+        heals(&cluster);
+    }
+}
+
+#[test]
+fn a_key_from_openssl_is_kept() {
+    let cluster = cluster();
+    let key = cluster.file("host1", "web/client/private_key.pem");
+    let made = judge::openssl([
+        "genpkey".as_ref(),
+        "-algorithm".as_ref(),
+        "EC".as_ref(),
+        "-pkeyopt".as_ref(),
+        "ec_paramgen_curve:P-256".as_ref(),
+        "-out".as_ref(),
+        key.as_os_str(),
+    ]);
+    assert!(made.status.success(), "{made:?}");
+    fs::remove_file(cluster.file("host1", "web/client/cert.pem")).unwrap();
+    let before = fs::read(&key).unwrap();
+    assert_eq!(reasons(&cluster), ["web/client missing keep"]);
+    heals(&cluster);
+    assert_eq!(before, fs::read(&key).unwrap());
+}
+
+#[test]
+fn the_mode_of_a_key_is_corrected_without_a_new_certificate() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let cluster = cluster();
+    let key = cluster.file("host1", "web/client/private_key.pem");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o666)).unwrap();
+    assert_eq!(cluster.run(), ["install host1"]);
+    assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o640);
+    assert!(cluster.run().is_empty());
+}
+
+#[test]
+fn a_credential_that_a_service_gives_up_goes_and_another_services_stays() {
+    let mut cluster = cluster();
+    cluster.services.get_mut("web").unwrap()["service_credentials"] =
+        json!([{"name": "web-new", "enable_client": false}]);
+    cluster.run();
+    assert!(!cluster.file("host1", "web").exists());
+    assert!(cluster.file("host1", "web-new/server/cert.pem").exists());
+    assert_eq!(
+        cluster.ledger("host1")["services"]["web"]["credentials"],
+        json!([cluster.file("host1", "web-new")])
+    );
+    cluster.services.get_mut("etcd").unwrap()["service_credentials"][0]["enable_client"] = json!(false);
+    cluster.run();
+    assert!(!cluster.file("host1", "etcd/client").exists() && cluster.file("host1", "etcd/server").exists());
+    // A service that leaves the host is turned down before its credentials go: not by this module.
+    cluster.groups.insert("etcd".into(), vec![]);
+    cluster.run();
+    assert!(cluster.file("host1", "etcd/server/cert.pem").exists());
+    assert!(cluster.run().is_empty());
+}
+
+#[test]
+fn a_full_disk_leaves_what_was_there() {
+    let mut cluster = cluster();
+    cluster.policy.insert("key_type".into(), json!("ed25519"));
+    let reports = cluster.reports(&["host1"]);
+    let authority = cluster.authority(&reports).run();
+    let signed = cluster.sign(&reports).run();
+    let arguments = cluster.install("host1", &authority, &signed);
+    let file = cluster.root().join("arguments.json");
+    fs::write(&file, json!(arguments.arguments()).to_string()).unwrap();
+    // No file may grow: writing fails as on a full disk.
+    let program = arguments.command().get_program().to_owned();
+    let output = std::process::Command::new("sh")
+        .args(["-c", "trap '' XFSZ; ulimit -f 0; exec \"$0\" \"$1\""])
+        .arg(program)
+        .arg(&file)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("\"failed\":true") && said.contains("cannot write"), "{output:?}");
+    judge::works(&cluster, "host1", ALL);
+    heals(&cluster);
+}
