@@ -60,7 +60,7 @@ impl Host {
     /// `service_units` for a service called `web`, with its configuration as input.
     pub fn service_units(&self, units: &[&str]) -> Module {
         let arguments = json!({"service": "web", "units": units, "inputs": [self.path("config")],
-            "ledger": self.path("ledger"), "timeout": 5});
+            "ledger": self.path("ledger"), "timeout": 60});
         self.run_on(Module::new("service_units", arguments))
     }
 
