@@ -3,7 +3,7 @@
 use super::{Hosts, ini, yaml};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::yaml::{Node, Value as Shape, load};
-use std::{path::Path, sync::Arc};
+use std::{os::unix::fs::PermissionsExt, path::Path, sync::Arc};
 
 impl Hosts {
     /// Reads an inventory file as Ansible reads it, or reports every mistake in it.
@@ -14,6 +14,11 @@ impl Hosts {
         let label: Arc<str> = Arc::from(path.display().to_string());
         let bytes = std::fs::read(path)
             .map_err(|error| vec![Diagnostic::of_file(&label, format!("cannot be read: {error}"))])?;
+        if bytes.starts_with(b"#!") && is_executable(path) {
+            let message =
+                "is a program, which Ansible would run; minicluster reads INI, YAML and JSON (or chmod -x)";
+            return Err(vec![Diagnostic::of_file(&label, message)]);
+        }
         Self::parse(&label, &decode(&label, &bytes)?)
     }
 
@@ -78,6 +83,10 @@ fn read_yaml(label: &Arc<str>, text: &str) -> Attempt {
 /// What our loader refuses although it is YAML, and so no INI to Ansible.
 const LIMITS: [&str; 3] = ["nested more than", "more than", "an alias inside"];
 
+fn is_executable(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o111 != 0)
+}
+
 /// A mapping with anything in it; all else is INI to Ansible.
 fn is_inventory(root: &Node) -> bool {
     matches!(&root.value, Shape::Mapping(entries) if !entries.is_empty())
@@ -111,4 +120,53 @@ fn decode(label: &Arc<str>, bytes: &[u8]) -> Result<String, Diagnostics> {
         text.push_str(&readable);
     }
     if mistakes.is_empty() { Ok(text) } else { Err(mistakes) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of_text(name: &str, text: &str) -> Result<Hosts, Vec<String>> {
+        let found = Hosts::parse(&Arc::from(name), text);
+        found.map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect())
+    }
+
+    fn of_bytes(bytes: &[u8], mode: u32) -> Result<Hosts, Diagnostics> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("hosts");
+        std::fs::write(&path, bytes).expect("it is written");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("it has a mode");
+        Hosts::read(&path)
+    }
+
+    #[test]
+    fn the_format_is_told_by_extension_and_content() {
+        assert!(of_text("hosts.ini", "a: {b: }\n").is_err());
+        assert!(of_text("hosts", "[a]\nh\n").is_ok_and(|hosts| hosts.len() == 1));
+        assert!(of_text("hosts.yml", "a: {hosts: {h: }}\n").is_ok_and(|hosts| hosts.len() == 1));
+        let toml = "hosts.toml: is TOML; minicluster reads INI, YAML and JSON";
+        assert_eq!(of_text("hosts.toml", "").err(), Some(vec![toml.to_owned()]));
+    }
+
+    #[test]
+    fn the_mistake_is_of_the_format_that_was_meant() {
+        assert!(of_text("hosts", "all:\n  hosts: {a: \n").is_err_and(|it| it[0].contains("not valid YAML")));
+        assert!(of_text("hosts", "[all\n  x\n").is_err_and(|it| it[0].starts_with("hosts:1:1: ")));
+        assert!(
+            of_text("hosts", "$ANSIBLE_VAULT;1.1;AES256\n33\n").is_err_and(|it| it[0].contains("encrypted"))
+        );
+    }
+
+    #[test]
+    fn comments_may_be_in_another_encoding() {
+        assert!(of_bytes(b"# caf\xe9\n[a]\nh\n", 0o644).is_ok());
+        let mistakes = of_bytes(b"[a]\ncaf\xe9\n", 0o644).expect_err("a mistake");
+        assert_eq!((mistakes.len(), mistakes[0].line), (1, 2));
+    }
+
+    #[test]
+    fn a_program_is_no_inventory_file() {
+        assert!(of_bytes(b"#!/bin/sh\n", 0o755).is_err());
+        assert!(of_bytes(b"#!/bin/sh\n", 0o644).is_ok());
+    }
 }

@@ -185,6 +185,35 @@ fn a_service_on_a_whole_group_is_published_with_it_as_child() {
 }
 
 #[test]
+fn variables_of_ungrouped_reach_a_host_that_runs_a_service() {
+    let case = Case {
+        services: |_, _| vec![service("one", vec![0])],
+        ..Case::plain("ungrouped variables".to_owned(), "h\n[ungrouped:vars]\nx=1\n".to_owned())
+    };
+    assert_equal(vec![case], None);
+}
+
+/// The program itself, as an operator calls it; the other tests ask the library it is made of.
+#[test]
+fn ansible_inventory_prints_the_same_for_the_file_and_for_what_we_publish() {
+    let chosen = ["ini-priority", "yaml-vault-and-unsafe"];
+    for case in named_cases().into_iter().filter(|case| chosen.contains(&case.name.as_str())) {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join("hosts"), &case.text).expect("the inventory is written");
+        let hosts = Hosts::read(&folder.path().join("hosts")).expect("an inventory");
+        let script = oracle::write_script(folder.path(), &list(&hosts, &[], &serde_json::Map::new()));
+        let listed = |inventory: &Path| {
+            let mut command = oracle::ansible("ansible-inventory", folder.path());
+            command.args(["--list", "--export", "--inventory"]).arg(inventory);
+            let output = command.output().expect("ansible-inventory starts");
+            assert!(output.status.success(), "{}: {}", case.name, String::from_utf8_lossy(&output.stderr));
+            String::from_utf8(output.stdout).expect("UTF-8")
+        };
+        assert_eq!(listed(&folder.path().join("hosts")), listed(&script), "{}", case.name);
+    }
+}
+
+#[test]
 fn a_packed_variable_is_what_was_packed() {
     let value = serde_json::json!({"it's": ["a \"b\"", "back\\slash", "{{ x }} {% y %} {# z #}", "é\n%27 1+1", 1.5, null, true]});
     let published = serde_json::Map::from_iter([("packed".to_owned(), packed(&value).into())]);
