@@ -4,7 +4,7 @@ use clap::Subcommand;
 
 use super::answer::{Answer, Failure};
 use super::files::Files;
-use super::{check, explain, lock, plan, rebalance};
+use super::{certs, check, explain, lock, plan, rebalance};
 use crate::services::schema;
 
 /// What the operator wants to know or do.
@@ -20,6 +20,8 @@ pub enum Command {
     Rebalance(rebalance::Options),
     /// Record the placement in services.lock, as site.yml does before it changes a host
     Lock,
+    /// List the certificates that hosts hold, and when these end
+    Certs(certs::Options),
     /// Print a JSON Schema of services.yml for editors
     Schema,
 }
@@ -33,6 +35,7 @@ impl Command {
             Self::Explain(options) => explain::run(&files.workspace()?, &options),
             Self::Rebalance(options) => rebalance::run(files, &options),
             Self::Lock => lock::run(files),
+            Self::Certs(options) => certs::run(files, &options),
             Self::Schema => Ok(format!("{:#}\n", schema()).into()),
         }
     }

@@ -1,6 +1,7 @@
 //! The program `minicluster`: Ansible's inventory, and the operator's view of placement.
 
 mod answer;
+mod certs;
 mod check;
 mod command;
 mod explain;

@@ -20,6 +20,7 @@ pub mod install;
 pub mod issue;
 pub mod key;
 pub mod layout;
+pub mod listing;
 pub mod names;
 pub mod policy;
 pub mod report;

@@ -9,6 +9,7 @@ mod cluster;
 mod faults;
 mod issue;
 mod judge;
+mod listing;
 mod refuse;
 mod renew;
 mod revoke;
