@@ -230,8 +230,9 @@ def refused(result: dict, nonce: str) -> str | None:
     ended = re.search(rf"minicluster-ended {nonce} (126|127)\s*$", result["stderr"], re.MULTILINE)
     if ended and not started:
         return "absent" if ended[1] == "127" else "unusable: it cannot be executed there"
-    # sudo with requiretty refuses what comes through a pipe; the standard way asks for a terminal.
-    if result["rc"] == 1 and not started and re.search(r"^sudo: .*must have a tty", result["stderr"], re.MULTILINE):
+    # sudo with requiretty refuses what comes through a pipe, in words of the host's language, with this one among
+    # them; the standard way asks for a terminal.
+    if result["rc"] == 1 and not started and re.search(r"(?im)^sudo: .*\btty\b", result["stderr"]):
         return "unusable: sudo wants a terminal"
     return None
 

@@ -149,6 +149,11 @@ class Said(unittest.TestCase):
                 self.refused(126, "", "minicluster-ended aa 126\r\n"),
                 "unusable: it cannot be executed there",
             ),
+            "sudo speaks German": (
+                self.refused(1, "", "sudo: Entschuldigung, Sie benötigen ein TTY, um sudo auszuführen\n"),
+                "unusable: sudo wants a terminal",
+            ),
+            "a module speaks of sudo": (self.refused(1, "", started + "sudo: no tty\n"), None),
             "another run's word": (self.refused(0, "minicluster-refused bb absent x86_64\n"), None),
             "absent": (self.refused(0, "Welcome! minicluster-refused aa absent x86_64\r\n"), "absent x86_64"),
         }
