@@ -47,6 +47,17 @@ pub struct Demand {
     pub sound: bool,
 }
 
+impl Demand {
+    /// Who chooses when: without a choice first; without a limit, but giving way to others, last.
+    fn class(&self) -> u8 {
+        match (self.limit, self.with, self.avoids.is_empty()) {
+            (None, None, true) => 0,
+            (None, _, false) => 2,
+            _ => 1,
+        }
+    }
+}
+
 /// All enabled services.
 #[derive(Clone, Debug, Default)]
 pub struct Demands(pub Vec<Demand>);
@@ -114,8 +125,7 @@ impl Demands {
             }
         }
         for at in 0..self.0.len() {
-            let leaders = std::iter::successors(self.0[at].with, |&leader| self.0[leader].with);
-            let sound = leaders.clone().take(self.0.len()).all(|leader| leader != at && self.0[leader].sound);
+            let sound = self.leaders(at).all(|leader| leader != at && self.0[leader].sound);
             let demand = &mut self.0[at];
             demand.sound &= sound;
             demand.apart.sort_unstable();
@@ -130,11 +140,8 @@ impl Demands {
     pub fn tiers(&self) -> Vec<Vec<Index>> {
         let mut tiers: BTreeMap<_, Vec<Index>> = BTreeMap::new();
         for (at, demand) in self.0.iter().enumerate() {
-            let class = match (demand.limit, demand.with, demand.avoids.is_empty()) {
-                (None, None, true) => 0,
-                (None, _, false) => 2,
-                _ => 1,
-            };
+            let class = self.leaders(at).map(|leader| self.0[leader].class()).max().unwrap_or_default();
+            let class = class.max(demand.class());
             // Without a limit nothing is chosen, so each is settled before the next looks.
             let alone = if demand.limit.is_none() { at + 1 } else { 0 };
             let spare = demand.allowed.len().saturating_sub(demand.limit.unwrap_or_default());
@@ -143,23 +150,14 @@ impl Demands {
         tiers.into_values().collect()
     }
 
-    fn depth(&self, at: Index) -> usize {
-        let next = |&at: &Index| self.0[at].with;
-        std::iter::successors(Some(at), next).take(self.0.len()).count()
+    /// The service that this one follows, the one that that one follows, and so on.
+    fn leaders(&self, at: Index) -> impl Iterator<Item = Index> {
+        // A circle is a mistake, reported elsewhere.
+        std::iter::successors(self.0[at].with, |&leader| self.0[leader].with).take(self.0.len())
     }
 
-    /// Whether the service counts for the bound on a host's load.
-    #[must_use]
-    pub fn is_limited(&self, at: Index) -> bool {
-        let mut at = at;
-        for _ in 0..=self.0.len() {
-            match (self.0[at].limit, self.0[at].with) {
-                (Some(_), _) => return true,
-                (None, Some(leader)) => at = leader,
-                (None, None) => return false,
-            }
-        }
-        false
+    fn depth(&self, at: Index) -> usize {
+        self.leaders(at).count()
     }
 
     /// The demand of a service by name.

@@ -8,6 +8,7 @@ mod place;
 mod plan;
 mod rank;
 mod rebalance;
+mod room;
 mod seek;
 
 pub use cluster::{Cluster, HostId};

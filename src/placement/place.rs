@@ -40,6 +40,7 @@ pub fn place(cluster: &Cluster, demands: &Demands, lock: &Lock) -> (Placement, D
         cluster,
         demands,
         kept: vec![Vec::new(); demands.0.len()],
+        locked: vec![Vec::new(); demands.0.len()],
         placed: vec![false; demands.0.len()],
         load: vec![0; cluster.len()],
         bound: bound(cluster, demands),
@@ -75,6 +76,8 @@ pub(super) struct Placer<'a> {
     pub(super) demands: &'a Demands,
     /// Where each service runs so far, in order: what it keeps, and after its turn everything.
     pub(super) kept: Vec<Vec<HostId>>,
+    /// What the lock let each limited service keep: no later choice moves it.
+    pub(super) locked: Vec<Vec<HostId>>,
     /// Whether a service had its turn, or has it now: it gives way to nobody any more.
     pub(super) placed: Vec<bool>,
     pub(super) load: Vec<usize>,
@@ -106,30 +109,30 @@ impl Placer<'_> {
         }
         hosts.sort_unstable();
         self.carry(demand, &hosts);
+        self.locked[at].clone_from(&hosts);
         self.kept[at] = hosts;
     }
 
     /// Gives the services of a tier their hosts.
     fn fill(&mut self, tier: &[Index]) {
-        let mut seekers = Vec::new();
+        let demands = self.demands;
         for &at in tier {
-            let demand = &self.demands.0[at];
-            let candidates = self.candidates(at);
+            let demand = &demands.0[at];
             self.placed[at] = true;
             if demand.limit.is_none() {
-                self.kept[at] = candidates;
+                self.kept[at] =
+                    demand.allowed.iter().copied().filter(|&host| self.may_run(at, host)).collect();
                 continue;
             }
-            let fits = |host: &HostId| candidates.binary_search(host).is_ok();
-            let (hosts, lost): (Vec<_>, Vec<_>) =
-                std::mem::take(&mut self.kept[at]).into_iter().partition(fits);
+            let (hosts, lost) =
+                std::mem::take(&mut self.kept[at]).into_iter().partition(|&host| self.may_run(at, host));
+            self.kept[at] = hosts;
+            let lost: Vec<HostId> = lost;
             for host in lost {
                 self.load[host] -= demand.weight;
             }
-            self.kept[at] = hosts;
-            seekers.push((at, candidates));
         }
-        seek::seek(self, seekers);
+        seek::seek(self, tier);
         for &at in tier {
             let demand = &self.demands.0[at];
             if demand.sound && self.missing(at) > 0 {
@@ -148,6 +151,14 @@ impl Placer<'_> {
         if let Err(place) = self.kept[at].binary_search(&host) {
             self.kept[at].insert(place, host);
             self.load[host] += self.demands.0[at].weight;
+        }
+    }
+
+    /// Takes an instance away again.
+    pub(super) fn leave(&mut self, at: Index, host: HostId) {
+        if let Ok(place) = self.kept[at].binary_search(&host) {
+            self.kept[at].remove(place);
+            self.load[host] -= self.demands.0[at].weight;
         }
     }
 
@@ -170,13 +181,9 @@ impl Placer<'_> {
         self.kept[at].binary_search(&host).is_ok()
     }
 
-    /// Hosts that the groups, `schedule_with`, and services placed before leave to a service.
-    fn candidates(&self, at: Index) -> Vec<HostId> {
-        let demand = &self.demands.0[at];
-        let fits = |&host: &HostId| {
-            demand.with.is_none_or(|leader| self.runs(leader, host)) && !self.is_refused(at, host)
-        };
-        demand.allowed.iter().copied().filter(fits).collect()
+    /// Whether `schedule_with` and the services placed before let a service run on a host of its groups.
+    pub(super) fn may_run(&self, at: Index, host: HostId) -> bool {
+        self.demands.0[at].with.is_none_or(|leader| self.runs(leader, host)) && !self.is_refused(at, host)
     }
 
     /// How much a service prefers a host; higher is better.

@@ -9,25 +9,35 @@ use std::cmp::Reverse;
 use super::cluster::HostId;
 use super::demand::Index;
 use super::place::Placer;
+use super::room::make_room;
+
+/// Hosts that are ranked at a time: most services ask few of thousands.
+const CHUNK: usize = 64;
+
+/// A host with its rank; the greatest is the best.
+type Ranked = (Reverse<bool>, (u64, Reverse<HostId>));
 
 struct Seeker<'a> {
     at: Index,
-    /// Hosts not asked yet, the best last.
+    /// The next hosts to ask, the best last.
     waiting: Vec<HostId>,
+    /// The rank of the worst of them: those below are not ranked yet.
+    floor: Option<Ranked>,
     /// Hosts that were full when asked.
     full: Vec<HostId>,
     zones: Option<&'a [usize]>,
 }
 
-/// Lets the services look for what they lack among their candidates.
-pub fn seek(placer: &mut Placer, seekers: Vec<(Index, Vec<HostId>)>) {
+/// Lets the services of a tier look for what they lack.
+pub fn seek(placer: &mut Placer, tier: &[Index]) {
     let demands = placer.demands;
-    let mut seekers: Vec<Seeker> = seekers
-        .into_iter()
-        .filter(|(at, _)| placer.missing(*at) > 0)
-        .map(|(at, candidates)| {
+    let lacking = tier.iter().copied().filter(|&at| placer.missing(at) > 0);
+    let mut seekers: Vec<Seeker> = lacking
+        .map(|at| {
             let zones = demands.0[at].zones.as_deref();
-            Seeker { at, waiting: order(placer, at, candidates), full: Vec::new(), zones }
+            let mut seeker = Seeker { at, waiting: Vec::new(), floor: None, full: Vec::new(), zones };
+            seeker.refill(placer);
+            seeker
         })
         .collect();
     while !seekers.is_empty() {
@@ -51,6 +61,9 @@ pub fn seek(placer: &mut Placer, seekers: Vec<(Index, Vec<HostId>)>) {
             }
         }
         seekers.retain_mut(|seeker| {
+            if seeker.waiting.is_empty() {
+                seeker.refill(placer);
+            }
             if seeker.is_stuck(placer) {
                 seeker.squeeze(placer);
             }
@@ -59,23 +72,30 @@ pub fn seek(placer: &mut Placer, seekers: Vec<(Index, Vec<HostId>)>) {
     }
 }
 
-/// Candidates from worst to best. A host where a service that is still to choose would have to give way
-/// comes after all others.
-fn order(placer: &Placer, at: Index, candidates: Vec<HostId>) -> Vec<HostId> {
-    let demand = &placer.demands.0[at];
-    let mut ranked: Vec<_> = candidates
-        .into_iter()
-        .filter(|&host| !placer.runs(at, host))
-        .map(|host| {
-            let disturbs = demand.apart.iter().any(|&other| placer.runs(other, host));
-            ((Reverse(disturbs), placer.rank(demand, host)), host)
-        })
-        .collect();
-    ranked.sort_unstable();
-    ranked.into_iter().map(|(_, host)| host).collect()
-}
-
 impl Seeker<'_> {
+    /// Ranks the next hosts. Where a service that is still to choose would have to give way comes last.
+    fn refill(&mut self, placer: &Placer) {
+        let demand = &placer.demands.0[self.at];
+        let free = demand.allowed.iter().copied().filter(|&host| !placer.runs(self.at, host));
+        let mut ranked: Vec<Ranked> = free
+            .filter(|&host| placer.may_run(self.at, host))
+            .map(|host| {
+                let disturbs = demand.apart.iter().any(|&other| placer.runs(other, host));
+                (Reverse(disturbs), placer.rank(demand, host))
+            })
+            .filter(|rank| self.floor.is_none_or(|floor| *rank < floor))
+            .collect();
+        // With zones all must be in order: the best of any zone may be asked.
+        if self.zones.is_none() && ranked.len() > CHUNK {
+            let worse = ranked.len() - CHUNK;
+            ranked.select_nth_unstable(worse);
+            ranked.drain(..worse);
+        }
+        ranked.sort_unstable();
+        self.floor = ranked.first().copied().or(self.floor);
+        self.waiting = ranked.into_iter().map(|(_, (_, Reverse(host)))| host).collect();
+    }
+
     /// The host to ask next; with zones, one in a zone that has the fewest instances.
     fn next(&mut self, placer: &Placer) -> Option<HostId> {
         let Some(zones) = self.zones else { return self.waiting.pop() };
@@ -101,17 +121,21 @@ impl Seeker<'_> {
         }
     }
 
-    /// Takes the least loaded of the full hosts: constraints leave nothing else.
+    /// Only full hosts are left: takes one on which room can be made, else the least loaded, because
+    /// constraints leave nothing else.
     fn squeeze(&mut self, placer: &mut Placer) {
         self.full.retain(|&host| !placer.is_refused(self.at, host));
         let zone = self.zones.and_then(|zones| self.emptiest(zones, placer));
         let fits = |host: HostId| self.zones.is_none_or(|zones| zone == Some(zones[host]));
-        let choices = (0..self.full.len()).filter(|&number| fits(self.full[number]));
-        let best = choices.min_by_key(|&number| placer.load[self.full[number]]);
-        if placer.missing(self.at) > 0
-            && let Some(number) = best
-        {
-            placer.settle(self.at, self.full.remove(number));
+        let choices: Vec<HostId> = self.full.iter().copied().filter(|&host| fits(host)).collect();
+        if placer.missing(self.at) == 0 || choices.is_empty() {
+            return;
+        }
+        let room = if placer.demands.0[self.at].weight == 1 { make_room(placer, &choices) } else { None };
+        let least_loaded = || choices.iter().copied().min_by_key(|&host| placer.load[host]);
+        if let Some(host) = room.or_else(least_loaded) {
+            placer.settle(self.at, host);
+            self.full.retain(|&other| other != host);
         }
     }
 }

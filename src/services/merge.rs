@@ -86,18 +86,20 @@ impl<'a> Gatherer<'a> {
     }
 
     fn include(&mut self, node: &Node, from: &Path, above: &mut Vec<PathBuf>, into: &mut Vec<Entry>) {
-        match &node.value {
-            Value::Sequence(items) => items.iter().for_each(|item| self.include(item, from, above, into)),
-            Value::Scalar(name, _) if !node.is_null() && !name.is_empty() => {
-                let path = tidy(&from.parent().unwrap_or(Path::new("")).join(name));
-                let included = self.file(&path, &node.position, above);
-                merge(into, included);
-            }
-            _ => {
+        let names = match &node.value {
+            Value::Sequence(items) => items.as_slice(),
+            _ => std::slice::from_ref(node),
+        };
+        for name in names {
+            let Some(text) = name.text().filter(|text| !text.is_empty() && !name.is_null()) else {
                 let message =
-                    format!("include must be a file name or a list of them, is {}", node.description());
-                self.mistakes.push(node.position.mistake(message));
-            }
+                    format!("include must be a file name or a list of them, is {}", name.description());
+                self.mistakes.push(name.position.mistake(message));
+                continue;
+            };
+            let path = tidy(&from.parent().unwrap_or(Path::new("")).join(text));
+            let included = self.file(&path, &name.position, above);
+            merge(into, included);
         }
     }
 

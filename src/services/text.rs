@@ -8,7 +8,7 @@ use crate::yaml::Node;
 
 /// Declares a type of text: what a message calls it, its pattern for editors, and the check itself.
 macro_rules! text {
-    ($(#[doc = $about:literal])* $name:ident, $expected:literal, $pattern:literal, $holds:expr) => {
+    ($(#[doc = $about:literal])* $name:ident $(as $json_type:tt)?, $expected:literal, $pattern:literal, $holds:expr) => {
         $(#[doc = $about])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
         pub struct $name(pub String);
@@ -42,10 +42,12 @@ macro_rules! text {
             }
 
             fn schema() -> Json {
-                json!({"type": "string", "pattern": Self::PATTERN})
+                json!({"type": text!(@type $($json_type)?), "pattern": Self::PATTERN})
             }
         }
     };
+    (@type) => { "string" };
+    (@type $json_type:tt) => { json!($json_type) };
 }
 
 /// Whether `text` begins with a byte of `first`, ends with one of `last` and has only those of `inner` between.
@@ -137,8 +139,8 @@ text! {
     |text| text == "*" || domain_name(text.strip_prefix("*.").unwrap_or(text))
 }
 text! {
-    /// Any text on one line.
-    Line, "a text on one line", "^[^\\x00-\\x1f\\x7f]+$", |text| !text.is_empty() && !text.contains(char::is_control)
+    /// Any text on one line; a number without quotes is its text.
+    Line as ["string", "number", "boolean"], "a text on one line", "^[^\\x00-\\x1f\\x7f]+$", |text| !text.is_empty() && !text.contains(char::is_control)
 }
 text! {
     /// An absolute path of a managed node, or `tmpfs`.

@@ -150,7 +150,7 @@ impl Attribute for Words {
     }
 
     fn schema() -> Json {
-        json!({"anyOf": [Vec::<Line>::schema(), {"type": "string"}]})
+        json!({"anyOf": [Vec::<Line>::schema(), {"type": ["string", "number", "boolean"]}]})
     }
 }
 
