@@ -86,7 +86,7 @@ class Complete(HostCase):
         self.assertEqual(run.connections(), 0)
 
     def test_arguments_of_any_size(self):
-        text = "0123456789" * 2_000_000
+        text = "0123456789" * 500_000
         self.project.directory.joinpath("text").write_text(text)
         task = {"probe": {"text": "{{ lookup('file', 'text') }}"}, "become": True}
         for times in ("with a push", "in place"):

@@ -31,7 +31,8 @@ $KEY
 EOF
 done
 echo ready
-exec /usr/sbin/sshd -D -e
+# Tests connect many times at once.
+exec /usr/sbin/sshd -D -e -o MaxStartups=100
 """
 
 
