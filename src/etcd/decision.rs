@@ -171,7 +171,7 @@ impl Situation {
             },
             (None, Some(_)) => Step::Join,
             (None, None) if record.state == State::Founding => self.found(host, record),
-            (None, None) => self.join_what_is_stopped(record),
+            (None, None) => self.join_without_majority(host, record),
         }
     }
 
@@ -190,14 +190,17 @@ impl Situation {
         if record.members.contains_key(host) { Step::Found } else { Step::Join }
     }
 
-    /// Nobody answers; enough members with data may still be started before this host's turn comes.
-    fn join_what_is_stopped(&self, record: &Record) -> Step {
-        let holders = self
-            .observed
-            .values()
-            .filter(|it| it.data.is_some_and(|it| it.cluster_id == record.cluster_id))
-            .count();
-        if holders > self.expected.len() / 2 {
+    /// Nobody answers with a majority. But enough members with data may be started before this host's turn
+    /// comes; or they wait for this very host: a cluster of one that is told of a second member does.
+    fn join_without_majority(&self, host: &str, record: &Record) -> Step {
+        let with_data = || {
+            let of_it = |data: Data| data.cluster_id == record.cluster_id;
+            self.observed.values().filter(move |it| it.data.is_some_and(of_it))
+        };
+        let holders = with_data().count();
+        let awaited =
+            self.expected.get(host).is_some_and(|url| with_data().any(|it| it.announced.contains(url)));
+        if awaited || holders > self.expected.len() / 2 {
             return Step::Join;
         }
         Step::Refuse(format!(

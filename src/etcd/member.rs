@@ -123,8 +123,12 @@ impl Module for EtcdMember {
             }
             _ => {
                 // Without data there is no member that could answer.
-                let majority = data.and_then(|_| own.with_majority());
-                Plan::Observe(Observation { data, members: majority.and_then(|it| it.members().ok()) })
+                let members = data.and_then(|_| own.with_majority()).and_then(|it| it.members().ok());
+                let alone = data.is_some() && members.is_none();
+                let listed = if alone { own.members().unwrap_or_default() } else { Vec::new() };
+                let announced =
+                    listed.into_iter().filter(|it| it.name.is_empty()).flat_map(|it| it.peer_urls);
+                Plan::Observe(Observation { data, members, announced: announced.collect() })
             }
         })
     }

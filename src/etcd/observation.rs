@@ -13,6 +13,9 @@ pub struct Observation {
     pub data: Option<Data>,
     /// The membership, where its etcd answers with the majority behind it.
     pub members: Option<Vec<Member>>,
+    /// Peer URLs of members that were announced and never started, as its etcd tells without a majority.
+    #[serde(default)]
+    pub announced: Vec<String>,
 }
 
 /// Hosts that were looked at. One that could not be reached is missing here.

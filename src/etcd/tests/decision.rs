@@ -30,7 +30,7 @@ fn empty() -> Observation {
 
 /// A host with data of `cluster`; its member number is derived from nothing, as after a join.
 fn holds(cluster: Id, member: u64, last_index: u64) -> Observation {
-    Observation { data: Some(Data { cluster_id: cluster, member_id: Id(member), last_index }), members: None }
+    Observation { data: Some(Data { cluster_id: cluster, member_id: Id(member), last_index }), ..empty() }
 }
 
 fn member(id: u64, host: &str) -> Member {
@@ -147,6 +147,14 @@ fn members_that_are_all_stopped_start_and_take_the_empty_host_in() {
     let seen = vec![("a", empty()), ("b", holds(ours(), 2, 100)), ("c", holds(ours(), 3, 100))];
     let it = decision(Some(record(State::Founded)), ALL, seen);
     assert_eq!(steps(&it), [("a", "join"), ("b", "start"), ("c", "start")]);
+}
+
+#[test]
+fn a_host_that_a_cluster_without_majority_waits_for_joins() {
+    let waits = Observation { announced: vec![url("b")], ..holds(ours(), 1, 100) };
+    let seen = vec![("a", waits), ("b", empty()), ("c", empty())];
+    let it = decision(Some(record(State::Founded)), ALL, seen);
+    assert_eq!(steps(&it), [("a", "start"), ("b", "join"), ("c", "refuse")]);
 }
 
 #[test]

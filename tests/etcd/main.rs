@@ -1,0 +1,155 @@
+//! Real etcd processes: a cluster is founded once, and whatever is lost or killed joins it again.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests say what they expect")]
+
+mod cluster;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::fs;
+
+use cluster::{Cluster, name};
+
+const ALL: &[usize] = &[0, 1, 2];
+
+fn names(hosts: &[usize]) -> Vec<String> {
+    hosts.iter().map(|it| name(*it)).collect()
+}
+
+fn steps(cluster: &mut Cluster, reached: &[usize]) -> Vec<String> {
+    cluster.converge(ALL, reached).into_values().collect()
+}
+
+fn founded() -> Cluster {
+    let mut cluster = Cluster::new(3);
+    assert_eq!(steps(&mut cluster, ALL), ["found", "found", "found"]);
+    cluster
+}
+
+#[test]
+fn a_cluster_is_founded_once_and_has_the_number_that_was_written_down() {
+    let mut cluster = founded();
+    assert_eq!(cluster.members(0), names(ALL));
+    let record = fs::read_to_string(cluster.record()).unwrap();
+    assert!(record.contains(&format!("\"cluster_id\": \"{}\"", cluster.cluster_id(0))), "{record}");
+    assert!(record.contains("\"founding\""), "{record}");
+    assert_eq!(steps(&mut cluster, ALL), ["start", "start", "start"]);
+    assert!(fs::read_to_string(cluster.record()).unwrap().contains("\"founded\""));
+    assert!(!cluster.decide(ALL, ALL).changed(), "a further run changes nothing");
+}
+
+#[test]
+fn every_member_is_rebuilt_whatever_the_order_and_the_data_stays() {
+    let mut cluster = founded();
+    let id = cluster.cluster_id(0);
+    cluster.etcdctl(0, &["put", "key", "value"]).unwrap();
+    for (lost, order) in [(0, [0, 1, 2]), (1, [2, 1, 0]), (2, [1, 2, 0]), (0, [2, 0, 1])] {
+        cluster.wipe(lost);
+        let steps = cluster.converge(ALL, &order);
+        assert_eq!(steps[&name(lost)], "join", "{steps:?}");
+        assert_eq!((cluster.members(lost), cluster.cluster_id(lost)), (names(ALL), id.clone()));
+        assert_eq!(cluster.etcdctl(lost, &["get", "key"]).unwrap(), "key\nvalue\n");
+    }
+}
+
+#[test]
+fn a_start_without_data_founds_nothing() {
+    let mut cluster = founded();
+    cluster.wipe(1);
+    cluster.start(1);
+    assert!(cluster.gave_up(1), "etcd runs without data");
+}
+
+#[test]
+fn without_a_majority_a_host_is_refused() {
+    let mut cluster = founded();
+    cluster.converge(ALL, ALL);
+    cluster.wipe(0);
+    cluster.wipe(1);
+    let steps = cluster.decide(ALL, ALL).0["steps"].clone();
+    assert_eq!([0, 1, 2].map(|it| steps[name(it)]["step"].clone()), ["refuse", "refuse", "start"]);
+    assert!(steps[name(0)]["msg"].as_str().unwrap().contains("restore.yml"), "{steps}");
+    let message = cluster.member(0, "join", ALL).with("timeout", 1).fail();
+    assert!(message.contains("restore.yml"), "{message}");
+}
+
+#[test]
+fn a_lost_record_is_rebuilt_from_the_members() {
+    let mut cluster = founded();
+    fs::remove_file(cluster.record()).unwrap();
+    cluster.wipe(2);
+    assert_eq!(steps(&mut cluster, ALL), ["start", "start", "join"]);
+    assert_eq!(cluster.members(2), names(ALL));
+}
+
+#[test]
+fn a_host_that_leaves_the_group_leaves_the_members_and_may_come_back() {
+    let mut cluster = founded();
+    cluster.stop(1);
+    cluster.converge(&[0, 2], &[0, 2]);
+    assert_eq!(cluster.members(0), names(&[0, 2]));
+    assert_eq!(steps(&mut cluster, ALL), ["start", "rejoin", "start"]);
+    assert_eq!(cluster.members(1), names(ALL));
+}
+
+#[test]
+fn a_cluster_grows_from_one_host_to_three() {
+    let mut cluster = Cluster::new(3);
+    cluster.converge(&[0], &[0]);
+    assert_eq!(steps(&mut cluster, ALL), ["start", "join", "join"]);
+    assert_eq!(cluster.members(0), names(ALL));
+}
+
+/// A run may die between any two writes; the next one finishes.
+#[cfg(feature = "fault_points")]
+mod killed {
+    use super::*;
+
+    #[test]
+    fn a_join_goes_on() {
+        let mut cluster = founded();
+        cluster.converge(ALL, ALL);
+        for point in ["stopped", "removed", "announced", "joining"] {
+            cluster.wipe(0);
+            cluster.member(0, "join", ALL).killed_at(&format!("etcd_member:{point}"));
+            assert_eq!(steps(&mut cluster, ALL), ["join", "start", "start"], "{point}");
+            assert_eq!(cluster.members(0), names(ALL), "{point}");
+        }
+    }
+
+    #[test]
+    fn a_rejoin_goes_on() {
+        let mut cluster = founded();
+        cluster.stop(1);
+        cluster.converge(&[0, 2], &[0, 2]);
+        cluster.member(1, "rejoin", ALL).killed_at("etcd_member:put_aside");
+        assert_eq!(steps(&mut cluster, ALL), ["start", "join", "start"]);
+    }
+
+    #[test]
+    fn a_second_member_that_was_only_announced_completes_the_majority() {
+        let mut cluster = Cluster::new(2);
+        cluster.converge(&[0], &[0]);
+        cluster.member(1, "join", &[0, 1]).killed_at("etcd_member:announced");
+        assert_eq!(cluster.etcdctl(0, &["endpoint", "health"]), None, "one of two is no majority");
+        let steps = cluster.converge(&[0, 1], &[0, 1]);
+        assert_eq!(steps[&name(1)], "join");
+        assert_eq!(cluster.members(1), names(&[0, 1]));
+    }
+
+    #[test]
+    fn a_founding_goes_on() {
+        let mut cluster = Cluster::new(3);
+        let decision = cluster.decide(ALL, ALL).0["cluster"].clone();
+        let found = |host| {
+            let found = cluster.member(host, "found", ALL).with("token", decision["token"].clone());
+            found.with("founders", decision["members"].clone())
+        };
+        found(0).run();
+        found(1).killed_at("etcd_member:founding");
+        cluster.start(0);
+        assert_eq!(steps(&mut cluster, ALL)[1..], ["found", "found"]);
+        assert_eq!(cluster.members(2), names(ALL));
+        let ids = [0, 1, 2].map(|it| cluster.cluster_id(it));
+        assert_eq!(ids, [0, 1, 2].map(|_| decision["cluster_id"].as_str().unwrap().to_owned()));
+    }
+}
