@@ -148,22 +148,30 @@ struct Members {
 
 impl Members {
     fn of(hosts: &Hosts, services: &[ServiceGroup]) -> Self {
-        let children = &hosts.groups[ALL].children;
-        let top: Vec<GroupId> = children.iter().copied().filter(|id| *id != UNGROUPED).collect();
-        let mut in_group = vec![false; hosts.len()];
+        let mut top = hosts.groups[ALL].children.clone();
+        if hosts.groups[UNGROUPED].children.is_empty() {
+            top.retain(|id| *id != UNGROUPED);
+        } else {
+            // Groups below `ungrouped` lie as deep as those below a service, and would no longer win.
+            top.clear();
+        }
+        let covers_all = |service: &ServiceGroup| service.hosts.len() == hosts.len();
+        let top_is_used = !top.is_empty() && services.iter().any(covers_all);
+        let mut in_top = vec![false; hosts.len()];
         let mut exact = HashMap::new();
         for id in (0..hosts.groups.len()).filter(|id| *id != ALL && *id != UNGROUPED) {
             let mut members = hosts.members(id);
-            for host in &members {
-                in_group[*host] = true;
+            if top.contains(&id) {
+                for host in &members {
+                    in_top[*host] = true;
+                }
             }
             members.sort_unstable();
             if !members.is_empty() {
                 exact.entry(members).or_insert(id);
             }
         }
-        let loose = (0..hosts.len()).filter(|id| !in_group[*id]).collect();
-        let top_is_used = services.iter().any(|service| service.hosts.len() == hosts.len());
+        let loose = (0..hosts.len()).filter(|id| !in_top[*id]).collect();
         Self { exact, top, loose, top_is_used }
     }
 

@@ -115,15 +115,7 @@ impl<'text> Loader<'text> {
                 entries.push(Entry { key, value });
             }
         }
-        // What is written here wins over what is merged in, and an earlier merge over a later one.
-        let mut kept: Vec<Entry> = Vec::new();
-        for entry in merged {
-            if ![&entries, &kept].iter().any(|all| all.iter().any(|other| same(&other.key, &entry.key))) {
-                kept.push(entry);
-            }
-        }
-        kept.append(&mut entries);
-        Ok(kept)
+        Ok(overridden(merged, entries))
     }
 
     fn count(&mut self, nodes: usize, at: &Position) -> Result<(), Diagnostic> {
@@ -144,12 +136,13 @@ impl<'text> Loader<'text> {
     }
 }
 
-/// Collects what `<<: value` brings in: a mapping, or a list of them.
+/// Collects what `<<: value` brings in, a mapping or a list of them: of equal keys the last one counts, so
+/// the first of a list comes last.
 fn merge(value: Node, into: &mut Vec<Entry>) -> Result<(), Diagnostic> {
     match value.value {
         Value::Mapping(entries) => into.extend(entries),
         Value::Sequence(items) if items.iter().all(|item| item.entries().is_some()) => {
-            for item in items {
+            for item in items.into_iter().rev() {
                 merge(item, into)?;
             }
         }
@@ -158,8 +151,31 @@ fn merge(value: Node, into: &mut Vec<Entry>) -> Result<(), Diagnostic> {
     Ok(())
 }
 
+/// What is merged in, with what is written in the mapping itself in its place; a key that is written twice
+/// is still there twice.
+fn overridden(merged: Vec<Entry>, written: Vec<Entry>) -> Vec<Entry> {
+    let mut all: Vec<Entry> = Vec::with_capacity(merged.len() + written.len());
+    for entry in merged {
+        match all.iter_mut().find(|other| same(&other.key, &entry.key)) {
+            Some(other) => *other = entry,
+            None => all.push(entry),
+        }
+    }
+    let mut open: Vec<bool> = vec![true; all.len()];
+    for entry in written {
+        let place = all.iter().zip(&open).position(|(other, open)| *open && same(&other.key, &entry.key));
+        if let Some(place) = place {
+            (all[place], open[place]) = (entry, false);
+        } else {
+            all.push(entry);
+        }
+    }
+    all
+}
+
+/// Whether two keys are written alike; `yes` and `"yes"` may differ.
 fn same(left: &Node, right: &Node) -> bool {
-    left.text().is_some() && left.text() == right.text()
+    left.text().is_some() && left.value == right.value && left.tag == right.tag
 }
 
 #[cfg(test)]
@@ -191,7 +207,7 @@ mod tests {
             ("a: yes\nb: '010'\nc:\n", "{a:yes b:\"010\" c:~}"),
             ("- 1\n- [x, 'y']\n", "[1 [x \"y\"]]"),
             ("a: &x {k: 1}\nb: *x\n", "{a:{k:1} b:{k:1}}"),
-            ("a: &x {k: 1, l: 2}\nb: {<<: *x, k: 3}\n", "{a:{k:1 l:2} b:{l:2 k:3}}"),
+            ("a: &x {k: 1, l: 2}\nb: {<<: *x, k: 3}\n", "{a:{k:1 l:2} b:{k:3 l:2}}"),
             ("b:\n  <<: [{k: 1}, {k: 2, m: 3}]\n", "{b:{k:1 m:3}}"),
             ("a: 1\na: 2\n", "{a:1 a:2}"),
         ] {

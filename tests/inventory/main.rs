@@ -170,7 +170,14 @@ fn a_group_that_a_service_covers_wins_no_more_than_before() {
         services: |_, _| vec![service("one", vec![0]), service("all_over", vec![0, 1])],
         ..Case::plain("a service on all hosts, too".to_owned(), OVERLAP.to_owned())
     };
-    assert_equal(vec![on_a_group, on_all_too], None);
+    let below_ungrouped = Case {
+        services: |_, _| vec![service("one", vec![0]), service("all_over", vec![0, 1])],
+        ..Case::plain(
+            "groups below ungrouped".to_owned(),
+            format!("{OVERLAP}[ungrouped:children]\na\n[a:vars]\ny=a\n[b:vars]\ny=b\n"),
+        )
+    };
+    assert_equal(vec![on_a_group, on_all_too, below_ungrouped], None);
 }
 
 #[test]
