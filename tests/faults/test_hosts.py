@@ -2,13 +2,9 @@
 
 import unittest
 
-from cluster import HOSTS, Cluster
+from cluster import HELLO, HOSTS, NO_CORE, Cluster
 
-SERVICES = """
-hello:
-  num_instances: 2
-  service_credentials: [{name: hello}]
-  monitoring_endpoints: [{port: 8443}]
+SERVICES = NO_CORE + HELLO + """
 lonely:
   num_instances: 1
 marked:

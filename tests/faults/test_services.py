@@ -2,20 +2,13 @@
 
 import unittest
 
-from cluster import HOSTS, Cluster
-
-SERVICES = """
-hello:
-  num_instances: 2
-  service_credentials: [{name: hello}]
-  monitoring_endpoints: [{port: 8443}]
-"""
+from cluster import HELLO, HOSTS, NO_CORE, Cluster
 
 
 class Turndown(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.cluster = Cluster(SERVICES)
+        cls.cluster = Cluster(NO_CORE + HELLO)
         cls.addClassCleanup(cls.cluster.close)
         first = cls.cluster.run()
         assert first.status == 0, first.text
@@ -30,7 +23,7 @@ class Turndown(unittest.TestCase):
         others = [host for host in HOSTS if host not in before]
         hosts = (cluster.directory / "hosts").read_text()
         (cluster.directory / "hosts").write_text(hosts + "\n[elsewhere]\n" + "\n".join(others[:2]) + "\n")
-        cluster.write_services(SERVICES + "  scheduling_group: elsewhere\n")
+        cluster.write_services(NO_CORE + HELLO + "  scheduling_group: elsewhere\n")
         run = cluster.run()
         self.assertEqual(run.status, 0, run.text)
         self.assertEqual(sorted(cluster.running("hello")), sorted(others[:2]))
@@ -40,7 +33,7 @@ class Turndown(unittest.TestCase):
             self.gone(host)
 
         # Deleted from services.yml: what is left is found through the hosts' ledgers.
-        cluster.write_services("{}\n")
+        cluster.write_services(NO_CORE)
         run = cluster.run()
         self.assertEqual(run.status, 0, run.text)
         for host in others[:2]:
