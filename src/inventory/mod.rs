@@ -13,6 +13,9 @@
 //! - YAML beyond our limits (64 levels, a million values, a value that contains itself, a key of two lines, NEL,
 //!   U+2028, U+2029 and byte order marks outside escapes), and more than 200,000 hosts from ranges.
 //!
+//! A file that is a YAML mapping is YAML, with its mistakes; Ansible would go on to read it as INI. Now and then
+//! a malformed file is YAML 1.2, which we read, but not YAML 1.1, which Ansible reads.
+//!
 //! Dates and keys that are no text become text in the published inventory; [`Hosts::warnings`] says where.
 //! `inventory_file` and `inventory_dir` name the program instead of the file.
 
