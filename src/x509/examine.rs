@@ -142,3 +142,55 @@ fn difference_back(leaf: &Certificate, names: &Names) -> Vec<String> {
 fn list(names: &[String]) -> String {
     if names.is_empty() { "none".into() } else { names.join(", ") }
 }
+
+#[cfg(test)]
+mod tests {
+    use time::{Duration, macros::datetime};
+
+    use super::*;
+    use crate::x509::{
+        issue::{Authority, Serial, Validity, read_one},
+        key::KeyType,
+    };
+
+    const ISSUED: OffsetDateTime = datetime!(2026-01-01 0:00 UTC);
+
+    /// What is said of a 90-day certificate after these days, with a third left as the mark.
+    fn after(days: i64) -> Option<Need> {
+        let key = || PrivateKey::generate(KeyType::EcdsaP256).unwrap();
+        let until = |days| Validity { not_before: ISSUED, not_after: ISSUED + Duration::days(days) };
+        let ca = Authority::found("CA", key(), until(3650), Serial::new([1; 16])).unwrap();
+        let names = Names { common_name: "a@b".into(), dns: BTreeSet::new(), addresses: BTreeSet::new() };
+        let key = key();
+        let leaf =
+            ca.issue(&key.public_key(), &names, Usage::Client, until(90), Serial::new([2; 16])).unwrap();
+        let policy = Policy::new("89d", "1d", 1.0 / 3.0, KeyType::EcdsaP256).unwrap();
+        let want = Want {
+            names: &names,
+            usage: Usage::Client,
+            policy: &policy,
+            issuer: Some(ca.certificate()),
+            revoked: &BTreeSet::new(),
+        };
+        let chain = vec![read_one(&leaf).unwrap()];
+        examine(&Some(Ok(key)), &Some(Ok(chain)), &want, ISSUED + Duration::days(days))
+    }
+
+    #[test]
+    fn time_alone_decides_between_fine_expiring_and_expired() {
+        for (days, expected) in [
+            (-1, Some("early:")),
+            (0, None),
+            (59, None),
+            (60, Some("expiring:")),
+            (90, Some("expiring:")),
+            (91, Some("expired:")),
+        ] {
+            let found = after(days);
+            assert_eq!(found.is_some(), expected.is_some(), "after {days} days: {found:?}");
+            if let (Some(need), Some(expected)) = (found, expected) {
+                assert!(need.reason.starts_with(expected) && need.key == KeyAction::Keep, "{need:?}");
+            }
+        }
+    }
+}

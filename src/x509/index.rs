@@ -156,3 +156,46 @@ impl Index {
         self.revoked().map(|it| it.serial.as_str()).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    fn revoked(serial: &str) -> Record {
+        Record::Revoked(Revoked {
+            serial: serial.into(),
+            at: datetime!(2026-01-01 0:00 UTC),
+            reason: "x".into(),
+        })
+    }
+
+    #[test]
+    fn a_line_that_was_cut_off_counts_for_nothing_and_is_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("issued.jsonl");
+        let mut index = Index::read(&path).unwrap();
+        index.append(&path, vec![revoked("01")]).unwrap();
+        let whole = fs::read_to_string(&path).unwrap();
+        for cut in ["{", "{\"revoked\":{\"serial\":\"02\"", "nonsense"] {
+            fs::write(&path, format!("{whole}{cut}")).unwrap();
+            let mut index = Index::read(&path).unwrap();
+            assert_eq!(index.revoked_serials().len(), 1, "{cut}");
+            index.append(&path, vec![revoked("03")]).unwrap();
+            assert_eq!(Index::read(&path).unwrap(), index, "{cut}");
+            assert_eq!(index.revoked_serials().into_iter().collect::<Vec<_>>(), ["01", "03"]);
+        }
+    }
+
+    #[test]
+    fn a_damaged_line_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("issued.jsonl");
+        Index::default().append(&path, vec![revoked("01")]).unwrap();
+        let whole = fs::read_to_string(&path).unwrap();
+        fs::write(&path, format!("{whole}nonsense\n{whole}")).unwrap();
+        let error = Index::read(&path).unwrap_err().to_string();
+        assert!(error.contains("issued.jsonl:2: the record is damaged"), "{error}");
+    }
+}

@@ -179,3 +179,84 @@ pub fn read_one(pem: &str) -> Result<Certificate> {
     let [one] = certificate::read_all(pem)?.try_into().ok().context("not exactly one certificate")?;
     Ok(one)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, process::Command};
+
+    use time::{Duration, macros::datetime};
+
+    use super::*;
+    use crate::{ansible::Secret, x509::key::KeyType};
+
+    const FROM: OffsetDateTime = datetime!(2026-01-01 0:00 UTC);
+
+    fn validity(days: i64) -> Validity {
+        Validity { not_before: FROM, not_after: FROM + Duration::days(days) }
+    }
+
+    fn key() -> PrivateKey {
+        PrivateKey::generate(KeyType::EcdsaP256).unwrap()
+    }
+
+    fn authority(days: i64) -> Authority {
+        Authority::found("CA", key(), validity(days), Serial::new([7; 16])).unwrap()
+    }
+
+    fn leaf(authority: &Authority, key: &PrivateKey, days: i64, serial: u8) -> Result<String> {
+        let names = Names { common_name: "a@b".into(), dns: BTreeSet::new(), addresses: BTreeSet::new() };
+        authority.issue(&key.public_key(), &names, Usage::Client, validity(days), Serial::new([serial; 16]))
+    }
+
+    #[test]
+    fn a_ca_signs_with_its_own_key_as_long_as_it_lives() {
+        let (one, other) = (authority(100), authority(100));
+        let Err(error) = Authority::new(one.pem(), key()) else { panic!("another's key signs") };
+        assert!(error.to_string().contains("does not belong to the certificate"), "{error}");
+        let both = format!("{}{}", one.pem(), other.pem());
+        assert!(Authority::new(&both, key()).is_err());
+        let error = leaf(&one, &key(), 101, 1).unwrap_err();
+        assert!(error.to_string().contains("expires at 2026-04-11"), "{error}");
+    }
+
+    #[test]
+    fn a_leaf_issues_nothing() {
+        let (ca, key) = (authority(100), key());
+        let pem = leaf(&ca, &key, 10, 1).unwrap();
+        let leaf = read_one(&pem).unwrap();
+        assert!(leaf.is_signed_by(ca.certificate()) && !ca.certificate().is_signed_by(&leaf));
+        let Err(error) = Authority::new(&pem, key) else { panic!("a leaf signs") };
+        assert!(error.to_string().contains("is not a CA's"), "{error}");
+    }
+
+    #[test]
+    fn the_same_key_gets_another_serial_number() {
+        let (ca, key) = (authority(100), key());
+        let serial = |with| read_one(&leaf(&ca, &key, 10, with).unwrap()).unwrap().serial;
+        assert_ne!(serial(1), serial(2));
+        // Positive, and never shorter, whatever the bytes are.
+        for bytes in [0x00, 0x80, 0xff] {
+            let text = serial(bytes);
+            assert!(text.len() == 32 && text.as_bytes()[0] < b'8', "{text}");
+        }
+    }
+
+    #[test]
+    fn keys_that_cannot_be_read_are_refused_without_being_shown() {
+        for command in [
+            "openssl ecparam -name prime256v1 -genkey -noout",
+            "openssl genrsa -traditional 2048",
+            "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -aes256 -pass pass:x",
+            "openssl genpkey -algorithm X25519",
+            "echo secret",
+        ] {
+            let made = Command::new("sh").args(["-c", command]).output().unwrap();
+            assert!(made.status.success(), "{command}: {made:?}");
+            let Err(error) = PrivateKey::from_pem(&Secret::new(made.stdout)) else {
+                panic!("{command} is read")
+            };
+            let said = format!("{error:#}");
+            assert!(said.contains("not an unencrypted PKCS#8 key") && !said.contains("secret"), "{said}");
+        }
+    }
+}

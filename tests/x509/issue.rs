@@ -176,3 +176,19 @@ fn a_virgin_cluster_with_one_dead_host_serves_the_other() {
     cluster.run();
     judge::works(&cluster, "host1", ALL);
 }
+
+#[test]
+fn runs_at_the_same_time_wait_for_each_other() {
+    let hosts = ["host1", "host2", "host3", "host4"];
+    let cluster = Cluster::new(&hosts);
+    cluster.authority(&json!({})).run();
+    let signing: Vec<_> = hosts.iter().map(|host| cluster.sign(&cluster.reports(&[host]))).collect();
+    std::thread::scope(|scope| {
+        for module in &signing {
+            scope.spawn(|| (0..3).for_each(|_| drop(module.run())));
+        }
+    });
+    let index = cluster.index();
+    let serials: BTreeSet<_> = index.iter().map(|it| it["issued"]["serial"].to_string()).collect();
+    assert_eq!((index.len(), serials.len()), (48, 48), "every certificate is in the index, whole");
+}
