@@ -6,7 +6,7 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use minicluster::placement::{Cluster, Demands, HostId, Lock, Placement, place};
+use minicluster::placement::{Cluster, Demands, HostId, Lock, Placement, place, rebalance};
 use minicluster::services::Services;
 use support::Random;
 
@@ -222,6 +222,43 @@ fn what_a_limited_run_keeps_changes_no_decision() {
             assert_eq!(after.to_string(), again.to_string(), "{case:?} without {gone}");
         }
     });
+}
+
+/// What rebalancing proposes is a placement that the next run keeps, and is never less even.
+#[test]
+fn a_rebalanced_placement_stays() {
+    let improved = std::cell::Cell::new(0);
+    always(true, |random, case| {
+        // Hosts that join stay empty until something is rebalanced.
+        let (_, _, before, _) = case.place(&Lock::default());
+        let mut grown = case.clone();
+        for newcomer in ["n1", "n2"] {
+            grown.hosts.push(newcomer.into());
+            grown.zones.insert(newcomer.into(), "z0".into());
+            grown.groups.values_mut().for_each(|hosts| {
+                hosts.insert(newcomer.into());
+            });
+        }
+        let (demands, placement, _, satisfiable) = grown.place(&before);
+        let mut even = placement.clone();
+        let limit = random.below(6);
+        let moves = rebalance(&grown.cluster(), &demands, &mut even, limit, true);
+        assert!(moves <= limit);
+        let squares = |load: &[usize]| load.iter().map(|load| load * load).sum::<usize>();
+        assert!(squares(&even.load) < squares(&placement.load) || moves == 0, "{case:?}");
+        improved.set(improved.get() + moves);
+        if satisfiable {
+            let lock = Lock::of(&grown.cluster(), &demands, &even);
+            let (_, again, recorded, still) = grown.place(&lock);
+            assert!(still, "rebalancing breaks a constraint: {case:?}");
+            assert_eq!(
+                (again.assignments, recorded.to_string()),
+                (even.assignments, lock.to_string()),
+                "{case:?}"
+            );
+        }
+    });
+    assert!(improved.get() > 100, "there is often something to even out: {}", improved.get());
 }
 
 /// Whether every instance finds a host with at most `bound` on each: by moving earlier ones along.

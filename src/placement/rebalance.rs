@@ -6,7 +6,7 @@ use super::place::Placement;
 use super::rank::{Purpose, preference};
 
 /// Moves at most `moves` limited instances from crowded hosts to emptier ones, and says how many it moved.
-/// Services that hold data stay unless `stateful`; services that others follow, or that follow, stay.
+/// Services that hold data stay unless `stateful`; so do services on whose hosts others depend.
 pub fn rebalance(
     cluster: &Cluster,
     demands: &Demands,
@@ -37,7 +37,14 @@ fn best(
     let mut found = None;
     for (at, demand) in demands.0.iter().enumerate() {
         let is_followed = demands.0.iter().any(|other| other.with == Some(at));
-        if demand.limit.is_none() || demand.with.is_some() || is_followed || (demand.stateful && !stateful) {
+        // One that runs wherever this does not would spread to the host it leaves.
+        let makes_way = demand.apart.iter().any(|&other| demands.0[other].limit.is_none());
+        if demand.limit.is_none()
+            || demand.with.is_some()
+            || is_followed
+            || makes_way
+            || (demand.stateful && !stateful)
+        {
             continue;
         }
         let hosts = &placement.assignments[at].hosts;
