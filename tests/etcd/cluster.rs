@@ -214,14 +214,14 @@ fn wait(mut ask: impl FnMut() -> Option<bool>) -> bool {
 }
 
 /// PATH with etcd and etcdctl on it. Where they are not installed, Debian's packages are unpacked below
-/// `target`: installing etcd would start a daemon.
+/// cargo's target directory: installing etcd would start a daemon.
 fn path_with_etcd() -> String {
     let path = env::var("PATH").unwrap();
     let installed = |it: &str| env::split_paths(&path).any(|directory| directory.join(it).is_file());
     if installed("etcd") && installed("etcdctl") {
         return path;
     }
-    let unpacked = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/etcd");
+    let unpacked = Path::new(env!("CARGO_TARGET_TMPDIR")).join("etcd");
     if !unpacked.exists() {
         let fresh = tempfile::tempdir_in(unpacked.parent().unwrap()).unwrap();
         let script = "apt-get --quiet download etcd-server etcd-client && for it in *.deb; do dpkg-deb --extract $it .; done";
