@@ -179,7 +179,16 @@ impl Reader {
         };
         let known = match self.group(pair)? {
             Some(child) => Some(child),
-            None => self.builder.group_id(text_key(pair, "the name of a group")?),
+            None => {
+                let name = text_key(pair, "the name of a group")?;
+                let group = self.builder.group_id(name);
+                if group.is_none() && self.builder.hosts.host_id(name).is_some() {
+                    // Ansible takes the name of a host here for the host.
+                    let added = self.builder.add_host(name, parent, None, at.location);
+                    return added.map_err(|message| at.mistake(message));
+                }
+                group
+            }
         };
         let child = known.ok_or_else(skipped)?;
         self.builder.add_child(parent, child).map_err(|message| at.mistake(message))
