@@ -6,9 +6,7 @@ import unittest
 from cluster import HELLO, HOSTS, ROOT, Cluster
 
 # etcd stays: a cluster that is founded twice would be the worst outcome of a killed run.
-SERVICES = HELLO + "prometheus: {enabled: false}
-alertmanager: {enabled: false}
-"
+SERVICES = HELLO + "prometheus: {enabled: false}\nalertmanager: {enabled: false}\n"
 
 
 class Kill(unittest.TestCase):
