@@ -177,20 +177,17 @@ impl Reader {
                 pair.key.json_name()
             ))
         };
-        let known = match self.group(pair)? {
-            Some(child) => Some(child),
-            None => {
-                let name = text_key(pair, "the name of a group")?;
-                let group = self.builder.group_id(name);
-                if group.is_none() && self.builder.hosts.host_id(name).is_some() {
-                    // Ansible takes the name of a host here for the host.
-                    let added = self.builder.add_host(name, parent, None, at.location);
-                    return added.map_err(|message| at.mistake(message));
-                }
-                group
+        let mut child = self.group(pair)?;
+        if child.is_none() {
+            let name = text_key(pair, "the name of a group")?;
+            child = self.builder.group_id(name);
+            if child.is_none() && self.builder.hosts.host_id(name).is_some() {
+                // Ansible takes the name of a host here for the host.
+                let added = self.builder.add_host(name, parent, None, at.location);
+                return added.map_err(|message| at.mistake(message));
             }
-        };
-        let child = known.ok_or_else(skipped)?;
+        }
+        let child = child.ok_or_else(skipped)?;
         self.builder.add_child(parent, child).map_err(|message| at.mistake(message))
     }
 
