@@ -10,7 +10,7 @@ use super::{
     certificate, group,
     layout::Layout,
     report::{Delivery, KeyAction},
-    service::{Services, Wanted, wanted},
+    service::{Services, Wanted, units, wanted},
     stale,
     step::{Step, key_attributes},
 };
@@ -19,7 +19,7 @@ use crate::{
         Argument, Diff, Module, Outcome, Secret, Task, fault,
         files::{self, Attributes, File, FilePlan},
     },
-    node::Ledger,
+    node::{Ledger, Records},
 };
 
 crate::arguments! {
@@ -146,16 +146,17 @@ fn decide(params: Params, task: &Task, now: OffsetDateTime) -> Result<Plan> {
     for it in &wanted {
         plan.corrections.extend(plan.correction(it, &group_of(&it.credential))?);
     }
-    plan.restarts = plan.owed(&params.services);
+    plan.restarts = plan.owed(&params.services)?;
     Ok(plan)
 }
 
 impl Plan {
     /// Restarts that the changes make necessary. Where nothing was there before, nothing runs with it.
-    fn owed(&self, services: &Services) -> BTreeMap<String, String> {
+    fn owed(&self, services: &Services) -> Result<BTreeMap<String, String>> {
+        let records = Records::read(&self.ledger)?;
         let mut owed = BTreeMap::new();
         let mut owe = |service: &str, reason: &str| {
-            for unit in services.get(service).into_iter().flat_map(|it| &it.units) {
+            for unit in units(service, services, &records) {
                 owed.entry(unit.clone()).or_insert_with(|| reason.to_owned());
             }
         };
@@ -169,7 +170,7 @@ impl Plan {
         if self.shared.first().is_some_and(|it| it.content_changes() && !it.creates()) {
             self.holdings.keys().for_each(|service| owe(service, "new trust anchors"));
         }
-        owed
+        Ok(owed)
     }
 
     /// Mode and group of a private key that is in use.

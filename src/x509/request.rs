@@ -23,7 +23,7 @@ use super::{
     names::Host,
     policy::Policy,
     report::{KeyAction, Request},
-    service::{Services, Wanted, wanted},
+    service::{Services, Wanted, units, wanted},
 };
 use crate::{
     ansible::{
@@ -232,7 +232,9 @@ fn anchors(path: &Path) -> Result<BTreeSet<String>> {
 
 /// Whether a unit that uses one of these credentials still has to be restarted.
 fn owed(ledger: &Path, services: &Services) -> Result<bool> {
-    let restarts = Records::read(ledger)?.restarts;
-    let with_credentials = services.values().filter(|it| !it.service_credentials.is_empty());
-    Ok(with_credentials.flat_map(|it| &it.units).any(|unit| restarts.contains_key(unit)))
+    let records = Records::read(ledger)?;
+    let with_credentials = services.iter().filter(|(_, it)| !it.service_credentials.is_empty());
+    Ok(with_credentials
+        .flat_map(|(name, _)| units(name, services, &records))
+        .any(|unit| records.restarts.contains_key(unit)))
 }

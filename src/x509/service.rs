@@ -5,6 +5,8 @@ use std::{collections::BTreeMap, fmt};
 use anyhow::{Result, bail};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::node::Records;
+
 /// Metadata of services by name, as the inventory publishes it; other attributes are passed over.
 pub type Services = BTreeMap<String, Service>;
 
@@ -48,6 +50,17 @@ const fn yes() -> bool {
 
 fn null_as_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from: D) -> Result<T, D::Error> {
     Ok(Option::deserialize(from)?.unwrap_or_default())
+}
+
+/// The units of a service: those its metadata names, and those its role has started on this host.
+pub fn units<'a>(
+    service: &str,
+    services: &'a Services,
+    records: &'a Records,
+) -> impl Iterator<Item = &'a String> {
+    let named = services.get(service).into_iter().flat_map(|it| &it.units);
+    let started = records.services.get(service).into_iter().flat_map(|it| &it.units);
+    named.chain(started)
 }
 
 /// `extended_key_usage` of a certificate.

@@ -58,6 +58,20 @@ fn a_renewal_keeps_the_key_and_restarts_only_who_uses_it() {
 }
 
 #[test]
+fn units_that_only_the_ledger_knows_are_restarted_too() {
+    let mut cluster = cluster();
+    let web = cluster.services.get_mut("web").unwrap();
+    web.as_object_mut().unwrap().remove("units");
+    web["service_credentials"][0]["extra_san"] = json!(["www", "shop"]);
+    let mut ledger = cluster.ledger("host1");
+    ledger["services"]["web"]["units"] = json!(["website.service"]);
+    fs::write(cluster.host("host1").join("ledger/ledger.json"), ledger.to_string()).unwrap();
+    heals(&cluster);
+    let restarts = cluster.ledger("host1")["restarts"].clone();
+    assert_eq!(restarts, json!({"website.service": "new server certificate 'web'"}));
+}
+
+#[test]
 fn a_certificate_is_renewed_when_its_part_is_left() {
     let mut cluster = cluster();
     // 365 d of 365 d and 1 h are left: 0.99989.
