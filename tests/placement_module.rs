@@ -139,3 +139,19 @@ fn runs_at_the_same_time_leave_a_whole_file() {
     assert!(!module.run().changed());
     assert_eq!(std::fs::read_dir(directory.path()).expect("it exists").count(), 3);
 }
+
+#[test]
+fn names_in_certificates_are_judged_in_the_domain() {
+    let expected = "hosts:3:1: host 'web.example.com' would have certificates for 'web.example.com', the name of \
+                    service 'web'";
+    let hosts = "[core]\na\nweb.example.com\n";
+    let files = [("hosts", hosts), ("services.yml", "web: {num_instances: 1}\n")];
+    let (_directory, module) = cluster(&files);
+    module.clone().check().run();
+    module.clone().with("domain", "example.org").check().run();
+    let message = module.with("domain", "example.com.").fail();
+    assert!(message.contains(expected), "{message}");
+    let (_directory, module) = cluster(&[files[0], files[1], ("group_vars/all", "domain: Example.com\n")]);
+    let message = module.fail();
+    assert!(message.contains(expected), "{message}");
+}

@@ -37,13 +37,13 @@ impl Files {
 
     /// What Ansible asks for with every command, so nothing that costs more than the files themselves.
     pub fn inventory(self) -> Result<Workspace, Failure> {
-        Ok(Workspace::read(self.paths(), &[])?)
+        Ok(Workspace::read(self.paths(), &[], None)?)
     }
 
     /// Everything, with variables beside the files that would override placement.
     pub fn workspace(self) -> Result<Workspace, Failure> {
         let paths = self.paths();
         let directories = paths.variable_directories();
-        Ok(Workspace::read(paths, &directories)?)
+        Ok(Workspace::read(paths, &directories, None)?)
     }
 }

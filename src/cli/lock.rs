@@ -10,7 +10,7 @@ pub fn run(files: Files) -> Result<Answer, Failure> {
     let paths = files.paths();
     let _turn = record::take_turn(&paths.lock)?;
     let directories = paths.variable_directories();
-    let workspace = Workspace::read(paths, &directories)?;
+    let workspace = Workspace::read(paths, &directories, None)?;
     let lock = workspace.new_lock();
     let text = plan::show(&workspace.changes(&lock));
     record::plan(&workspace.paths.lock, &lock)?.apply()?;

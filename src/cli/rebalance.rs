@@ -28,7 +28,7 @@ pub fn run(files: Files, options: &Options) -> Result<Answer, Failure> {
     let paths = files.paths();
     let _turn = if options.write { Some(record::take_turn(&paths.lock)?) } else { None };
     let directories = paths.variable_directories();
-    let workspace = Workspace::read(paths, &directories)?;
+    let workspace = Workspace::read(paths, &directories, None)?;
     let Workspace { cluster, demands, .. } = &workspace;
     let mut placement = workspace.placement.clone();
     let spread = |load: &[usize]| {

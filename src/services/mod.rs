@@ -18,5 +18,5 @@ pub use merge::Reader;
 pub use published::{enable_variable, master_variable, metadata, variable_name, variables};
 pub use schema::schema;
 pub use service::{Container, Credential, MonitoringEndpoint, PublicEndpoint, Service};
-pub use text::{CredentialName, GroupName, ServiceName, UnitName};
+pub use text::{CredentialName, GroupName, SanName, ServiceName, UnitName};
 pub use value::{CertMode, Discovery, Instances, Port, Scheme};

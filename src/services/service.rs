@@ -62,7 +62,7 @@ record! {
         /// Usage of the server certificate.
         pub server_cert_mode: CertMode = CertMode::Server,
         /// Further DNS names of the server certificate; the internal domain is appended to each.
-        pub extra_san: Vec<SanName> = Vec::new(),
+        pub extra_san: Vec<At<SanName>> = Vec::new(),
     }
 }
 

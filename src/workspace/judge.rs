@@ -7,6 +7,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::inventory::Hosts;
 use crate::placement::Cluster;
 use crate::services::{Defined, Services};
+use crate::x509::names::Host;
 
 /// X.509 allows no longer common name (RFC 5280, ub-common-name).
 const COMMON_NAME: usize = 64;
@@ -85,14 +86,11 @@ fn common_names(path: &Path, hosts: &Hosts, services: &Services) -> Diagnostics 
 fn short_names(path: &Path, hosts: &Hosts) -> Diagnostics {
     let mut mistakes = Diagnostics::new();
     let file = path.display().to_string().into();
-    let mut first: HashMap<&str, &str> = HashMap::new();
+    let mut first: HashMap<String, &str> = HashMap::new();
     for id in 0..hosts.len() {
         let host = hosts.host(id);
-        if host.name.parse::<std::net::IpAddr>().is_ok() {
-            continue;
-        }
-        let short = host.name.split('.').next().unwrap_or_default();
-        if let Some(other) = first.insert(short, &host.name) {
+        let Some(short) = Host::short_of(&host.name) else { continue };
+        if let Some(other) = first.insert(short.clone(), &host.name) {
             let message =
                 format!("hosts '{other}' and '{}' share the short name '{short}'; rename one", host.name);
             mistakes.push(Diagnostic::new(&file, host.location, message));

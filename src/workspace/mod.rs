@@ -3,6 +3,7 @@
 mod judge;
 mod listing;
 mod module;
+mod names;
 mod overrides;
 mod paths;
 pub mod record;
@@ -36,11 +37,12 @@ pub struct Workspace {
 }
 
 impl Workspace {
-    /// Reads all files; in `directories`, looks for `group_vars` and `host_vars` that would override them.
+    /// Reads all files; in `directories`, looks for `group_vars` and `host_vars` that would override them. The
+    /// cluster's `domain` is needed to tell whether names in certificates clash; else it is looked for there.
     ///
     /// # Errors
     /// Every mistake in any of the files, in the order of the files and lines.
-    pub fn read(paths: Paths, directories: &[PathBuf]) -> Result<Self, Diagnostics> {
+    pub fn read(paths: Paths, directories: &[PathBuf], domain: Option<&str>) -> Result<Self, Diagnostics> {
         let mut mistakes = Diagnostics::new();
         let hosts = take(read_hosts(&paths.hosts), &mut mistakes);
         let (services, wrong) =
@@ -52,10 +54,13 @@ impl Workspace {
         if let Some(hosts) = hosts {
             let cluster = judge::cluster(&hosts, &services);
             mistakes.extend(judge::judge(&paths.hosts, &hosts, &services));
+            let domain = domain.map(str::to_owned).or_else(|| names::domain(&hosts, directories));
+            mistakes.extend(names::of_hosts(&paths.hosts, &hosts, &services, domain.as_deref()));
             let (demands, wrong) = Demands::resolve(&services, &cluster);
             mistakes.extend(wrong);
             let (placement, wrong) = place(&cluster, &demands, &lock);
             mistakes.extend(wrong);
+            mistakes.extend(names::of_services(&hosts, &services, (&demands, &placement), domain.as_deref()));
             if mistakes.is_empty() {
                 return Ok(Self { paths, hosts, services, cluster, demands, lock, placement });
             }

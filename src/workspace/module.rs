@@ -22,6 +22,8 @@ arguments! {
         pub lock: PathBuf => Argument::path().required(),
         /// Whether the run skips hosts. Entries in the lock file that the placement drops are kept then.
         pub limited: bool => Argument::bool().default(false),
+        /// The cluster's internal domain: with it, names in certificates are judged too.
+        pub domain: Option<String> => Argument::str(),
         /// Directories in which Ansible finds `group_vars` and `host_vars`. What these set must not override placement.
         pub directories: Vec<PathBuf> => Argument::list(Argument::path()).default(Vec::<String>::new()),
     }
@@ -52,10 +54,11 @@ impl Module for RecordPlacement {
         };
         let mut directories = paths.variable_directories();
         directories.extend(params.directories.iter().cloned());
-        let workspace = Workspace::read(paths, &directories).map_err(|mistakes| {
-            let lines: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
-            anyhow!("{}", lines.join("\n"))
-        })?;
+        let workspace =
+            Workspace::read(paths, &directories, params.domain.as_deref()).map_err(|mistakes| {
+                let lines: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+                anyhow!("{}", lines.join("\n"))
+            })?;
         let placed = workspace.new_lock();
         let changes = workspace.changes(&placed);
         let recorded = if params.limited { placed.keeping(&workspace.lock) } else { placed };

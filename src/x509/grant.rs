@@ -14,6 +14,7 @@ use super::{
     index::Index,
     key::KeyType,
     names::{Host, Names},
+    owners::{Owner, Owners},
     report::{Delivery, Report, Reports, Request},
     service::{Services, Usage, Wanted, wanted},
     state::State,
@@ -27,6 +28,8 @@ pub struct Inventory<'a> {
     pub services: &'a Services,
     /// Hosts by group.
     pub groups: &'a BTreeMap<String, Vec<String>>,
+    /// To whom names belong.
+    pub owners: Owners<'a>,
     /// `ansible_host` by host.
     pub ansible_hosts: &'a BTreeMap<String, String>,
     /// `addresses` by host.
@@ -120,6 +123,7 @@ pub fn grant(
             .with_context(|| format!("the request for the {side} certificate '{credential}'"))?;
         let Wanted { service, usage, .. } = wanted.clone();
         let names = host.names(wanted)?;
+        inventory.check_owners(&host, &service, &names)?;
         Ok(Granted { request: request.clone(), host: name.into(), service, names, usage, public_key })
     };
     report.requests.iter().map(&mut decide).collect()
@@ -156,6 +160,26 @@ impl Inventory<'_> {
             Some(other) => bail!("hosts '{}' and '{other}' have the same short name '{short}'", host.name),
             None => Ok(()),
         }
+    }
+
+    /// Nobody is certified under a name that belongs to a service which does not run there, or to another host.
+    fn check_owners(&self, host: &Host, service: &str, names: &Names) -> Result<()> {
+        let runs = |service: &str| self.has(&host.name, service);
+        let found = names.dns.iter().find_map(|it| Some((it, self.owners.other(it, &host.name, runs)?)));
+        let Some((name, owner)) = found else { return Ok(()) };
+        let relation = if name.starts_with('*') { "which also stands for " } else { "" };
+        let owner = match owner {
+            Owner::Service(other) => {
+                format!("the name of service '{other}', which does not run on this host")
+            }
+            Owner::Host(other) => format!("a name of host '{other}'"),
+        };
+        let remedy = if host.fqdn().as_ref() == Some(name) {
+            "rename the host".into()
+        } else {
+            format!("take it out of extra_san of service '{service}'")
+        };
+        bail!("a certificate of service '{service}' would be for '{name}', {relation}{owner}: {remedy}");
     }
 
     /// Addresses that the host reports of itself, where they may be believed.

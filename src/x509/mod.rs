@@ -22,6 +22,7 @@ pub mod key;
 pub mod layout;
 pub mod listing;
 pub mod names;
+pub mod owners;
 pub mod policy;
 pub mod report;
 pub mod request;

@@ -38,10 +38,7 @@ impl Host {
     /// # Errors
     /// The domain or one of the `addresses` is not one.
     pub fn new(name: &str, domain: &str, ansible_host: Option<&str>, addresses: &[String]) -> Result<Self> {
-        let domain = domain.trim_end_matches('.').to_ascii_lowercase();
-        if !is_dns_name(&domain) {
-            bail!("option 'domain': '{domain}' is not a domain name");
-        }
+        let domain = Self::domain(domain)?;
         let mut all: BTreeSet<IpAddr> = ansible_host.and_then(address).into_iter().collect();
         all.extend(address(name));
         for text in addresses {
@@ -50,7 +47,31 @@ impl Host {
             };
             all.insert(address);
         }
-        Ok(Self { name: name.into(), domain, addresses: all })
+        Ok(Self { addresses: all, ..Self::of(name, &domain) })
+    }
+
+    /// A host of which only the name is known, in a domain that is [normalized](Self::domain).
+    #[must_use]
+    pub fn of(name: &str, domain: &str) -> Self {
+        Self { name: name.into(), domain: domain.into(), addresses: BTreeSet::new() }
+    }
+
+    /// A domain in the one form in which names are compared.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn domain(text: &str) -> Result<String> {
+        let domain = text.trim_end_matches('.').to_ascii_lowercase();
+        if !is_dns_name(&domain) {
+            bail!("option 'domain': '{domain}' is not a domain name");
+        }
+        Ok(domain)
+    }
+
+    /// The name of a service, or of an `extra_san`, in the cluster's domain.
+    #[must_use]
+    pub fn in_domain(label: &str, domain: &str) -> String {
+        format!("{label}.{domain}").to_ascii_lowercase()
     }
 
     /// The part of the name before the first dot; none where the name is an address.
@@ -75,7 +96,7 @@ impl Host {
         if self.name.contains('.') {
             return Some(self.name.trim_end_matches('.').to_ascii_lowercase());
         }
-        Some(format!("{short}.{}", self.domain))
+        Some(Self::in_domain(&short, &self.domain))
     }
 
     /// The names of the certificate `wanted` on this host.
@@ -92,13 +113,11 @@ impl Host {
         }
         let mut names = Names { common_name, dns: BTreeSet::new(), addresses: BTreeSet::new() };
         if wanted.side == Side::Server {
-            names.dns.insert(format!("{}.{}", wanted.service, self.domain).to_ascii_lowercase());
+            names.dns.insert(Self::in_domain(&wanted.service, &self.domain));
             names.dns.extend(self.short());
             names.dns.extend(self.fqdn());
             names.dns.insert("localhost".into());
-            names.dns.extend(
-                wanted.extra_san.iter().map(|it| format!("{it}.{}", self.domain).to_ascii_lowercase()),
-            );
+            names.dns.extend(wanted.extra_san.iter().map(|it| Self::in_domain(it, &self.domain)));
             names.addresses.clone_from(&self.addresses);
             // What `localhost` stands for; clients that are given an address check only addresses.
             names.addresses.extend([IpAddr::from([127, 0, 0, 1]), IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1])]);

@@ -152,6 +152,48 @@ fn two_hosts_with_one_short_name() {
 }
 
 #[test]
+fn a_name_that_belongs_to_another() {
+    // Of the two hosts, the first is refused; etcd runs only on the second.
+    let cases: &[(&str, &[&str], &str)] = &[
+        ("etcd.infra.example.com", &[], "'etcd.infra.example.com', the name of service 'etcd'"),
+        ("ETCD.infra.example.com.", &[], "'etcd.infra.example.com', the name of service 'etcd'"),
+        ("Etcd", &[], "'etcd.infra.example.com', the name of service 'etcd'"),
+        ("host1", &["etcd"], "'etcd.infra.example.com', the name of service 'etcd'"),
+        ("host1", &["host2"], "'host2.infra.example.com', a name of host 'host2'"),
+        ("host1", &["*"], "'*.infra.example.com', which also stands for"),
+    ];
+    for (name, extra_san, expected) in cases {
+        let mut cluster = Cluster::new(&[name, "host2"]);
+        cluster.groups.insert("etcd".into(), vec!["host2".into()]);
+        cluster.services.get_mut("web").unwrap()["service_credentials"][0]["extra_san"] = json!(extra_san);
+        let reports = cluster.reports(&[name, "host2"]);
+        cluster.authority(&reports).run();
+        let signed = cluster.sign(&reports).run();
+        let hosts = &signed.0["hosts"];
+        let why = hosts[name]["refused"].to_string();
+        assert!(why.contains(expected), "{name} {extra_san:?}: expected '{expected}': {why}");
+        assert_eq!(hosts[name]["certificates"], json!([]));
+        // The other has a right to these names, except to all of them.
+        let all = extra_san == &["*"];
+        assert_eq!(
+            hosts["host2"]["certificates"].as_array().unwrap().len(),
+            if all { 0 } else { 4 },
+            "{signed:?}"
+        );
+    }
+}
+
+#[test]
+fn a_name_of_its_own_may_be_given_twice() {
+    for extra_san in ["web", "etcd", "host1", "*.apps"] {
+        let mut cluster = Cluster::new(&["host1"]);
+        cluster.services.get_mut("web").unwrap()["service_credentials"][0]["extra_san"] = json!([extra_san]);
+        cluster.run();
+        judge::works(&cluster, "host1", ALL);
+    }
+}
+
+#[test]
 fn a_common_name_that_is_too_long() {
     let cluster = Cluster::new(&["a-host-whose-name-is-so-long-that-it-does-not-fit-with-a-service"]);
     let message = cluster.request("a-host-whose-name-is-so-long-that-it-does-not-fit-with-a-service").fail();
