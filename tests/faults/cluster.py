@@ -1,4 +1,4 @@
-"""Five local hosts and the operator's directory, for tests that break things on the way."""
+"""Local hosts and the operator's directory, for tests that break things on the way."""
 
 import contextlib
 import os
@@ -9,7 +9,6 @@ import signal
 import subprocess
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-SUBNET = "10.213.3"
 HOSTS = [f"host{number}" for number in range(1, 6)]
 
 # A run takes a third of the time without these.
@@ -48,22 +47,29 @@ class Run:
 
 
 class Cluster:
-    """Hosts of their own for a test class; `name` keeps two of them apart."""
+    """The hosts host1, host2, … at `subnet`.11 and up, for one test suite; `name` keeps two suites apart."""
 
-    def __init__(self, services, name="faults"):
-        self.name = name
-        self.directory = ROOT / ".cache/clusters" / name
-        self.hosts("down")
-        self.hosts("up", "5", SUBNET)
+    def __init__(self, services, name="faults", subnet="10.213.3", count=5):
+        # `FAULTS_CLUSTER="mine 10.0.7" tests/faults/run test_…`: elsewhere, beside another checkout's hosts.
+        self.name, self.subnet = os.environ.get("FAULTS_CLUSTER", f"{name} {subnet}").split()
+        self.count = count
+        self.directory = ROOT / ".cache/clusters" / self.name
+        self.close()
+        self.up()
         self.write_services(services)
         self.environment = dict(os.environ, ANSIBLE_CONFIG=str(ROOT / "ansible.cfg"), ANSIBLE_NOCOLOR="1",
                                 ANSIBLE_ROLES_PATH=f"{ROOT}/roles:{ROOT}/tests/faults/roles")
 
-    def hosts(self, command, *arguments):
-        subprocess.run([ROOT / "molecule/node/cluster", command, self.name, *arguments], check=True)
+    def up(self):
+        """Starts the hosts that are missing or stopped."""
+        self.manage("up", self.name, str(self.count), self.subnet)
 
     def close(self):
-        self.hosts("down")
+        self.manage("down", self.name)
+
+    @staticmethod
+    def manage(*arguments):
+        subprocess.run([ROOT / "molecule/node/cluster", *arguments], check=True)
 
     def write_services(self, text):
         (self.directory / "services.yml").write_text(text)
@@ -97,14 +103,16 @@ class Cluster:
         return done.stdout.strip()
 
     @contextlib.contextmanager
-    def dead(self, host):
-        """A host whose power is off."""
-        box = f"minicluster-{self.name}-{host}"
-        subprocess.run(["docker", "kill", box], check=True, stdout=subprocess.DEVNULL)
+    def dead(self, *hosts):
+        """Hosts that lose their power: they say no goodbye, so that open connections hang."""
+        for host in hosts:
+            box = f"minicluster-{self.name}-{host}"
+            subprocess.run(["docker", "exec", box, "ip", "link", "set", "eth0", "down"], check=True)
+            subprocess.run(["docker", "kill", box], check=True, stdout=subprocess.DEVNULL)
         try:
             yield
         finally:
-            self.hosts("up", "5", SUBNET)
+            self.up()
 
     def running(self, service):
         """The hosts on which the inventory places a service."""
