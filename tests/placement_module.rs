@@ -77,9 +77,50 @@ fn a_limited_run_forgets_no_host() {
         ("services.lock", locked),
     ]);
     module.clone().with("limited", true).converges(directory.path());
-    assert_eq!(lock(directory.path()), ["web a", "web gone"]);
+    assert_eq!(lock(directory.path()), ["web a", "web gone leaving"]);
     module.converges(directory.path());
     assert_eq!(lock(directory.path()), ["web a"]);
+}
+
+/// On whichever host it was: one of the three ranks highest, and would win without the fix.
+#[test]
+fn what_a_limited_run_left_behind_does_not_win_over_what_it_placed() {
+    for was in ["a", "b", "c"] {
+        let (directory, module) = cluster(&[
+            ("hosts", HOSTS),
+            ("services.yml", "web: {num_instances: 1, scheduling_group: others}\n"),
+            ("services.lock", &format!("minicluster-lock 1\nweb {was}\n")),
+        ]);
+        let hosts = directory.path().join("hosts");
+        let others: Vec<_> = ["a", "b", "c"].into_iter().filter(|host| *host != was).collect();
+        std::fs::write(&hosts, format!("{HOSTS}[others]\n{}\n", others.join("\n"))).expect("it is writable");
+        module.clone().with("limited", true).run();
+        let placed: Vec<_> =
+            lock(directory.path()).into_iter().filter(|line| !line.ends_with("leaving")).collect();
+        assert_eq!(lock(directory.path()).len(), 2);
+
+        // The old host is allowed again: the new one runs it, so it stays there.
+        std::fs::write(&hosts, format!("{HOSTS}[others]\na\nb\nc\n")).expect("it is writable");
+        module.run();
+        assert_eq!(lock(directory.path()), placed);
+    }
+}
+
+#[test]
+fn what_is_leaving_stays_where_more_instances_are_wanted() {
+    for leaving in ["a", "b", "c", "d", "e"] {
+        let placed = if leaving == "a" { "b" } else { "a" };
+        let locked = format!("minicluster-lock 1\nweb {placed}\nweb {leaving} leaving\n");
+        let (directory, module) = cluster(&[
+            ("hosts", "[core]\na\nb\nc\nd\ne\n"),
+            ("services.yml", "web: {num_instances: 2}\n"),
+            ("services.lock", &locked),
+        ]);
+        module.run();
+        let mut expected = [format!("web {placed}"), format!("web {leaving}")];
+        expected.sort();
+        assert_eq!(lock(directory.path()), expected);
+    }
 }
 
 #[test]

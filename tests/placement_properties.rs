@@ -6,7 +6,9 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use minicluster::placement::{Cluster, Demands, HostId, Lock, Placement, place, rebalance};
+use minicluster::placement::{
+    Cluster, Demands, HostId, Instances, Lock, Placement, Standing, place, rebalance,
+};
 use minicluster::services::Services;
 use support::Random;
 
@@ -198,8 +200,8 @@ fn only_what_must_move_moves() {
                     demand.name
                 );
             }
-            let master = |lock: &BTreeMap<String, bool>| {
-                lock.iter().find(|(_, master)| **master).map(|it| it.0.clone())
+            let master = |lock: &Instances| {
+                lock.iter().find(|(_, standing)| **standing == Standing::Master).map(|it| it.0.clone())
             };
             let kept = master(was).is_none_or(|it| !changed.hosts.contains(&it) || master(is) == Some(it));
             assert!(kept, "{} has another master without need", demand.name);
@@ -218,8 +220,13 @@ fn what_a_limited_run_keeps_changes_no_decision() {
         });
         let (_, _, after, still) = changed.place(&before);
         if satisfiable && still {
-            let (_, _, again, _) = changed.place(&after.clone().keeping(&before));
+            let kept = after.clone().keeping(&before);
+            let (_, _, again, _) = changed.place(&kept);
             assert_eq!(after.to_string(), again.to_string(), "{case:?} without {gone}");
+            // Nor when the host is back.
+            let (_, _, expected, _) = case.place(&after);
+            let (_, _, back, _) = case.place(&kept);
+            assert_eq!(expected.to_string(), back.to_string(), "{case:?} with {gone} again");
         }
     });
 }

@@ -17,8 +17,31 @@ const HEADER: &str = "\
 minicluster-lock 1
 ";
 
-/// The instances of one service: `true` for the master.
-pub type Instances = BTreeMap<String, bool>;
+/// What an instance is to its service, from the least wanted to the most.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Standing {
+    /// It is not placed there any more, but the run that recorded this did not turn it down.
+    Leaving,
+    /// One among equals.
+    #[default]
+    Member,
+    /// The elected one.
+    Master,
+}
+
+impl Standing {
+    /// The word at the end of its line.
+    const fn word(self) -> Option<&'static str> {
+        match self {
+            Self::Leaving => Some("leaving"),
+            Self::Member => None,
+            Self::Master => Some("master"),
+        }
+    }
+}
+
+/// The instances of one service, by host.
+pub type Instances = BTreeMap<String, Standing>;
 
 /// Instances by service and host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,6 +61,10 @@ impl Lock {
             let mut wrong = |message: String| {
                 let location = Location { line: number + 1, column: 0 };
                 mistakes.push(Diagnostic::new(&file, location, message));
+            };
+            let mut found = |service: &str, host: &str, standing: Standing| {
+                let known = lock.0.entry(service.into()).or_default().entry(host.into()).or_insert(standing);
+                *known = standing.max(*known);
             };
             let words: Vec<&str> = line.split_whitespace().collect();
             match words[..] {
@@ -61,13 +88,12 @@ impl Lock {
                     version = Some(());
                     wrong("not a lock file: the line 'minicluster-lock 1' must come first".into());
                 }
-                [service, host] => {
-                    lock.0.entry(service.into()).or_default().entry(host.into()).or_insert(false);
-                }
-                [service, host, "master"] => {
-                    lock.0.entry(service.into()).or_default().insert(host.into(), true);
-                }
-                _ => wrong(format!("'{line}' is not of the form 'service host' or 'service host master'")),
+                [service, host] => found(service, host, Standing::Member),
+                [service, host, "master"] => found(service, host, Standing::Master),
+                [service, host, "leaving"] => found(service, host, Standing::Leaving),
+                _ => wrong(format!(
+                    "'{line}' is not of the form 'service host', 'service host master' or 'service host leaving'"
+                )),
             }
         }
         if mistakes.is_empty() { Ok(lock) } else { Err(mistakes) }
@@ -77,9 +103,11 @@ impl Lock {
     #[must_use]
     pub fn of(cluster: &Cluster, demands: &Demands, placement: &Placement) -> Self {
         let services = demands.0.iter().zip(&placement.assignments).map(|(demand, assignment)| {
-            let is_master = |host| assignment.master == Some(host);
+            let standing = |host| {
+                if assignment.master == Some(host) { Standing::Master } else { Standing::Member }
+            };
             let instances =
-                assignment.hosts.iter().map(|&host| (cluster.name(host).to_owned(), is_master(host)));
+                assignment.hosts.iter().map(|&host| (cluster.name(host).to_owned(), standing(host)));
             (demand.name.clone(), instances.collect())
         });
         Self(services.collect())
@@ -91,13 +119,14 @@ impl Lock {
         self.0.get(name)
     }
 
-    /// Adds the instances of `other` that are not here; used when a run must not forget hosts it skips.
+    /// Adds the instances of `other` that are not here as leaving: what a run that skips hosts does not turn
+    /// down may still be there, but must not win over an instance that is placed.
     #[must_use]
     pub fn keeping(mut self, other: &Self) -> Self {
         for (service, instances) in &other.0 {
             let mine = self.0.entry(service.clone()).or_default();
             for host in instances.keys() {
-                mine.entry(host.clone()).or_insert(false);
+                mine.entry(host.clone()).or_insert(Standing::Leaving);
             }
         }
         self
@@ -109,8 +138,9 @@ impl fmt::Display for Lock {
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
         formatter.write_str(HEADER)?;
         for (service, instances) in &self.0 {
-            for (host, &master) in instances {
-                writeln!(formatter, "{service} {host}{}", if master { " master" } else { "" })?;
+            for (host, standing) in instances {
+                let word = standing.word().map(|word| format!(" {word}")).unwrap_or_default();
+                writeln!(formatter, "{service} {host}{word}")?;
             }
         }
         Ok(())
@@ -131,14 +161,14 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        let text = format!("{HEADER}db host1\ndb host2 master\nweb host10\nweb host2\n");
+        let text = format!("{HEADER}db host1\ndb host2 master\nweb host10\nweb host2\nweb host3 leaving\n");
         let lock = Lock::parse("services.lock", &text).unwrap();
         assert_eq!(lock.to_string(), text);
     }
 
     #[test]
     fn a_union_merge_is_a_lock() {
-        let merged = "minicluster-lock 1\nweb b\nweb a\nweb b master\nminicluster-lock 1\nweb b\n\ndb a\n";
+        let merged = "minicluster-lock 1\nweb b\nweb a\nweb b master\nminicluster-lock 1\nweb b\nweb a leaving\n\ndb a\n";
         let lock = Lock::parse("services.lock", merged).unwrap();
         assert_eq!(lock.to_string(), format!("{HEADER}db a\nweb a\nweb b master\n"));
     }
@@ -150,7 +180,7 @@ mod tests {
             [
                 "services.lock:2: an unresolved merge conflict: delete the markers, keep the lines of both sides",
                 "services.lock:4: an unresolved merge conflict: delete the markers, keep the lines of both sides",
-                "services.lock:5: 'web b master now' is not of the form 'service host' or 'service host master'",
+                "services.lock:5: 'web b master now' is not of the form 'service host', 'service host master' or 'service host leaving'",
                 "services.lock:6: an unresolved merge conflict: delete the markers, keep the lines of both sides",
             ]
         );
@@ -165,6 +195,6 @@ mod tests {
     fn keeping_forgets_nothing() {
         let parse = |text: &str| Lock::parse("l", &format!("minicluster-lock 1\n{text}")).unwrap();
         let kept = parse("web a\nweb b master\n").keeping(&parse("web c master\nold d\nweb a\n"));
-        assert_eq!(kept, parse("old d\nweb a\nweb b master\nweb c\n"));
+        assert_eq!(kept, parse("old d leaving\nweb a\nweb b master\nweb c leaving\n"));
     }
 }

@@ -14,7 +14,7 @@ mod seek;
 pub use cluster::{Cluster, HostId};
 pub use demand::{Demand, Demands, Index};
 pub use explain::{Row, Verdict, explain};
-pub use lock::{Instances, Lock};
+pub use lock::{Instances, Lock, Standing};
 pub use place::{Assignment, Placement, place};
 pub use plan::{Action, Change, Move, Plan};
 pub use rank::{NameHash, Purpose, preference};

@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 
 use super::cluster::{Cluster, HostId};
 use super::demand::{Demand, Demands, Index};
-use super::lock::{Instances, Lock};
+use super::lock::{Instances, Lock, Standing};
 use super::rank::{Purpose, preference};
 use super::seek;
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -94,17 +94,19 @@ impl Placer<'_> {
             return;
         }
         let Some(locked) = locked else { return };
+        // One that is leaving is of use where instances are lacking.
         let mut hosts: Vec<HostId> = locked
-            .keys()
-            .filter_map(|name| self.cluster.host(name))
+            .iter()
+            .filter(|(_, standing)| demand.limit.is_some() || **standing != Standing::Leaving)
+            .filter_map(|(name, _)| self.cluster.host(name))
             .filter(|host| demand.allowed.binary_search(host).is_ok())
             .filter(|host| !demand.apart.iter().any(|&other| self.kept[other].binary_search(host).is_ok()))
             .collect();
         if let Some(limit) = demand.limit
             && hosts.len() > limit
         {
-            let is_master = |host: HostId| locked.get(self.cluster.name(host)).copied().unwrap_or_default();
-            hosts.sort_by_key(|&host| Reverse((is_master(host), self.rank(demand, host))));
+            let standing = |host: HostId| locked.get(self.cluster.name(host)).copied();
+            hosts.sort_by_key(|&host| Reverse((standing(host), self.rank(demand, host))));
             hosts.truncate(limit);
         }
         hosts.sort_unstable();
@@ -196,8 +198,8 @@ impl Placer<'_> {
         let hosts = self.kept[at].clone();
         let locked = lock.service(&demand.name);
         let preferred = |&host: &HostId| {
-            let was =
-                locked.and_then(|locked| locked.get(self.cluster.name(host))).copied().unwrap_or_default();
+            let standing = locked.and_then(|locked| locked.get(self.cluster.name(host)));
+            let was = standing == Some(&Standing::Master);
             (was, preference(Purpose::Master, demand.hash, self.cluster.hash(host)))
         };
         let master = if demand.master { hosts.iter().copied().max_by_key(preferred) } else { None };

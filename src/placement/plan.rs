@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::lock::{Instances, Lock};
+use super::lock::{Instances, Lock, Standing};
 
 /// What happens to one service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -163,7 +163,7 @@ fn counted(number: usize, what: &str) -> String {
 }
 
 fn master(instances: &Instances) -> Option<String> {
-    instances.iter().find(|&(_, &master)| master).map(|(host, _)| host.clone())
+    instances.iter().find(|&(_, &standing)| standing == Standing::Master).map(|(host, _)| host.clone())
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ arguments! {
         pub services: Option<PathBuf> => Argument::path(),
         /// The lock file, which need not exist yet.
         pub lock: PathBuf => Argument::path().required(),
-        /// Whether the run skips hosts. Entries in the lock file that the placement drops are kept then.
+        /// Whether the run skips hosts or roles. Instances that the placement drops stay in the lock file then, as leaving.
         pub limited: bool => Argument::bool().default(false),
         /// The cluster's internal domain: with it, names in certificates are judged too.
         pub domain: Option<String> => Argument::str(),
