@@ -142,7 +142,8 @@ impl Ledger {
     }
 }
 
-fn lock(path: &Path) -> Result<OwnedFd> {
+/// Waits until this process alone holds the file, which is made where it is missing.
+pub(super) fn lock(path: &Path) -> Result<OwnedFd> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = open(path, flags, Mode::RUSR | Mode::WUSR)
         .with_context(|| format!("cannot open {}", path.display()))?;

@@ -3,12 +3,15 @@
 mod action;
 mod digest;
 mod ledger;
+mod node_state;
 mod service_turndown;
 mod service_units;
+pub mod state;
 mod systemd;
 mod waiting;
 
 pub use digest::Digest;
 pub use ledger::{Holdings, Ledger, Records};
+pub use node_state::NodeState;
 pub use service_turndown::ServiceTurndown;
 pub use service_units::{ServiceUnits, record_started};

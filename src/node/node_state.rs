@@ -1,0 +1,110 @@
+//! The module `node_state`: locks a host to its cluster, or says where it belongs.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use serde_json::json;
+use time::OffsetDateTime;
+
+use super::state::{self, CameIn, FILE, Membership};
+use crate::ansible::{Argument, Diff, Module, Outcome, Task};
+
+crate::arguments! {
+    /// Options of `node_state`.
+    pub struct Params {
+        /// `locked`: the host belongs to this cluster, once and for good. `read`: only say where it belongs.
+        pub state: String => Argument::str().default("locked").choices(&["locked", "read"]),
+        /// The cluster's name, for people.
+        pub cluster: String => Argument::str().default(""),
+        /// What tells the cluster from every other.
+        pub cluster_id: String => Argument::str().default(""),
+        /// The node as the control node knows it; none where it never took part in an election.
+        pub node_id: Option<String> => Argument::str(),
+        /// How a host that is unlocked comes in.
+        pub came_in: CameIn => Argument::str().default("operator").choices(CameIn::CHOICES),
+        /// The operator's word: a host that was rebuilt may come back under its name.
+        pub readmit: bool => Argument::bool().default(false),
+        /// Where the host keeps what it knows of itself.
+        pub directory: PathBuf => Argument::path().default("/var/lib/minicluster"),
+    }
+}
+
+/// The module.
+pub struct NodeState;
+
+/// What is to be done.
+pub struct Plan {
+    params: Params,
+    found: Option<Membership>,
+    wanted: Option<Membership>,
+    /// What will be written.
+    next: Option<Membership>,
+}
+
+impl Module for NodeState {
+    const NAME: &'static str = "node_state";
+    const ABOUT: &'static str = "Lock a host to its cluster, once and for good";
+    type Params = Params;
+    type Plan = Plan;
+
+    fn plan(params: Params, _task: &Task) -> Result<Plan> {
+        let found = state::read(&params.directory)?;
+        let wanted = params.wanted()?;
+        let next = match &wanted {
+            Some(wanted) => state::decide(found.as_ref(), wanted, params.readmit)?,
+            None => None,
+        };
+        Ok(Plan { params, found, wanted, next })
+    }
+
+    fn predict(plan: &Plan, _task: &Task) -> Outcome {
+        outcome(plan, plan.next.as_ref().or(plan.found.as_ref()), plan.next.is_some())
+    }
+
+    fn apply(plan: Plan, _task: &Task) -> Result<Outcome> {
+        let Plan { params, wanted, .. } = &plan;
+        let changed = match wanted {
+            // Decided again under the lock: another caller may have come in between.
+            Some(wanted) => {
+                state::lock_to(&params.directory, wanted, params.readmit, OffsetDateTime::now_utc())?
+            }
+            None => false,
+        };
+        let now = state::read(&params.directory)?;
+        Ok(outcome(&plan, now.as_ref(), changed))
+    }
+}
+
+impl Params {
+    fn wanted(&self) -> Result<Option<Membership>> {
+        if self.state == "read" {
+            return Ok(None);
+        }
+        let given = |name: &str, value: &str| {
+            let value = (!value.is_empty()).then(|| value.to_owned());
+            value.with_context(|| format!("option '{name}' is needed with state 'locked'"))
+        };
+        let (cluster, cluster_id) =
+            (given("cluster", &self.cluster)?, given("cluster_id", &self.cluster_id)?);
+        let node_id = self.node_id.clone().filter(|it| !it.is_empty());
+        Ok(Some(Membership { cluster, cluster_id, node_id, came_in: self.came_in }))
+    }
+}
+
+fn outcome(plan: &Plan, now: Option<&Membership>, changed: bool) -> Outcome {
+    let mut outcome = Outcome { changed, ..Outcome::default() };
+    outcome.values.insert("state".into(), json!(if now.is_some() { "locked" } else { "unlocked" }));
+    outcome.values.insert("node".into(), json!(now));
+    if changed {
+        let path = plan.params.directory.join(FILE).display().to_string();
+        let after = now.map(describe).unwrap_or_default();
+        let before = "unlocked\n".into();
+        outcome.diff.push(Diff { before, after, before_header: path.clone(), after_header: path });
+    }
+    outcome
+}
+
+fn describe(node: &Membership) -> String {
+    let id = node.node_id.as_deref().unwrap_or("without an id of its own");
+    format!("locked to cluster {} ({}), node {id}\n", node.cluster, node.cluster_id)
+}
