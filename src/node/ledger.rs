@@ -60,6 +60,8 @@ pub struct Holdings {
     pub units: BTreeSet<String>,
     /// Directories of its credentials.
     pub credentials: BTreeSet<PathBuf>,
+    /// Such as it names no more, whole or one side, which its program may still read.
+    pub unused: BTreeSet<PathBuf>,
     /// Files made for it.
     pub files: BTreeSet<PathBuf>,
 }

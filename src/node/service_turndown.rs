@@ -2,7 +2,7 @@
 //! their data stays.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -21,6 +21,8 @@ crate::arguments! {
     pub struct Params {
         /// Names of the services that run on this host. What the ledger has of others is turned down.
         pub enabled: Vec<String> => Argument::list(Argument::str()).required(),
+        /// Names of the services that run here as their metadata says: credentials that these name no more are removed.
+        pub configured: Vec<String> => Argument::list(Argument::str()).default(json!([])),
         /// Directory of the host's ledger.
         pub ledger: PathBuf => Argument::path().default("/var/lib/minicluster"),
     }
@@ -31,9 +33,9 @@ pub struct ServiceTurndown;
 
 /// What goes, service by service.
 pub struct Plan {
-    enabled: Vec<String>,
-    ledger: PathBuf,
+    params: Params,
     leaving: BTreeMap<String, Holdings>,
+    unused: BTreeSet<PathBuf>,
 }
 
 impl Module for ServiceTurndown {
@@ -43,20 +45,23 @@ impl Module for ServiceTurndown {
     type Plan = Plan;
 
     fn plan(params: Params, _: &Task) -> Result<Plan> {
-        let leaving = leaving(&Records::read(&params.ledger)?, &params.enabled);
-        Ok(Plan { enabled: params.enabled, ledger: params.ledger, leaving })
+        let records = Records::read(&params.ledger)?;
+        let (leaving, unused) = (leaving(&records, &params.enabled), unused(&records, &params.configured));
+        Ok(Plan { params, leaving, unused })
     }
 
     fn predict(plan: &Plan, _: &Task) -> Outcome {
-        outcome(&plan.leaving)
+        outcome(&plan.leaving, &plan.unused)
     }
 
     fn apply(plan: Plan, _: &Task) -> Result<Outcome> {
-        if plan.leaving.is_empty() {
-            return Ok(outcome(&plan.leaving));
+        if plan.leaving.is_empty() && plan.unused.is_empty() {
+            return Ok(outcome(&plan.leaving, &plan.unused));
         }
-        let mut ledger = Ledger::open(&plan.ledger)?;
-        let leaving = leaving(&ledger.records, &plan.enabled);
+        let mut ledger = Ledger::open(&plan.params.ledger)?;
+        let leaving = leaving(&ledger.records, &plan.params.enabled);
+        let unused = unused(&ledger.records, &plan.params.configured);
+        remove_unused(&mut ledger, &unused)?;
         let mut failures = Vec::new();
         for (service, holdings) in &leaving {
             // One that does not stop must not keep the others.
@@ -67,7 +72,7 @@ impl Module for ServiceTurndown {
         if !failures.is_empty() {
             bail!("cannot turn down {}; the next run tries again", failures.join("; "));
         }
-        Ok(outcome(&leaving))
+        Ok(outcome(&leaving, &unused))
     }
 }
 
@@ -85,6 +90,24 @@ fn leaving(records: &Records, enabled: &[String]) -> BTreeMap<String, Holdings> 
         (service.clone(), holdings)
     };
     leaving.into_iter().map(without_shared).collect()
+}
+
+/// Credentials that configured services name no more.
+fn unused(records: &Records, configured: &[String]) -> BTreeSet<PathBuf> {
+    configured.iter().filter_map(|it| records.services.get(it)).flat_map(|it| it.unused.clone()).collect()
+}
+
+/// Only what is removed is forgotten: a run that dies in between leaves the rest known.
+fn remove_unused(ledger: &mut Ledger, unused: &BTreeSet<PathBuf>) -> Result<()> {
+    for path in unused {
+        remove(path)?;
+        fault::point("service_turndown:unused");
+    }
+    for holdings in ledger.records.services.values_mut() {
+        holdings.unused.retain(|it| !unused.contains(it));
+        holdings.credentials.retain(|it| !unused.contains(it));
+    }
+    ledger.save()
 }
 
 /// Stops first: a program must not lose its files under its feet. The ledger forgets last: a run that was
@@ -151,8 +174,9 @@ fn remove_file(path: &Path) -> Result<()> {
     }
 }
 
-fn outcome(leaving: &BTreeMap<String, Holdings>) -> Outcome {
-    let mut outcome = Outcome { changed: !leaving.is_empty(), ..Outcome::default() };
+fn outcome(leaving: &BTreeMap<String, Holdings>, unused: &BTreeSet<PathBuf>) -> Outcome {
+    let changed = !leaving.is_empty() || !unused.is_empty();
+    let mut outcome = Outcome { changed, ..Outcome::default() };
     if outcome.changed {
         let lines = |(service, holdings): (&String, &Holdings)| {
             let units = holdings.units.iter().map(|it| format!("{service}: runs {it}\n"));
@@ -160,13 +184,15 @@ fn outcome(leaving: &BTreeMap<String, Holdings>) -> Outcome {
             let paths = paths.map(|it| format!("{service}: has {}\n", it.display()));
             units.chain(paths).collect::<String>()
         };
+        let named = |path: &PathBuf| format!("{} is named by no service\n", path.display());
         outcome.diff.push(Diff {
-            before: leaving.iter().map(lines).collect(),
+            before: leaving.iter().map(lines).chain(unused.iter().map(named)).collect(),
             after: String::new(),
             before_header: "services on this host".into(),
             after_header: "services on this host".into(),
         });
     }
     outcome.values.insert("turned_down".into(), json!(leaving));
+    outcome.values.insert("unused".into(), json!(unused));
     outcome
 }

@@ -1,6 +1,9 @@
 //! The module `x509_install`: certificates, trust anchors and revocation lists into use on a host.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 use anyhow::{Context, Result, bail};
 use serde_json::json;
@@ -62,7 +65,10 @@ pub struct Plan {
     shared: Vec<FilePlan>,
     certificates: Vec<Step>,
     corrections: Vec<FilePlan>,
-    stale: Vec<PathBuf>,
+    /// Directories that services name no more, to be recorded.
+    stale: BTreeMap<String, BTreeSet<PathBuf>>,
+    /// Those of them that were not recorded before, and the other way round.
+    marked: Vec<PathBuf>,
 }
 
 impl Module for X509Install {
@@ -93,7 +99,6 @@ impl Module for X509Install {
         for step in &plan.certificates {
             step.apply(&plan.layout)?;
         }
-        plan.remove_stale()?;
         for file in plan.corrections {
             file.apply()?;
             fault::point("x509_install:correction");
@@ -117,12 +122,15 @@ fn decide(params: Params, task: &Task, now: OffsetDateTime) -> Result<Plan> {
         public(layout.anchors(), if anchors.is_empty() { UNKNOWN } else { &params.bundle })?,
         public(layout.crl(), if params.crl.is_empty() { UNKNOWN } else { &params.crl })?,
     ];
+    let records = Records::read(&params.ledger)?;
+    let stale = stale::credentials(&layout, &records, &params.services, &wanted);
     let mut plan = Plan {
         holdings: BTreeMap::new(),
         restarts: BTreeMap::new(),
         certificates: Vec::new(),
         corrections: Vec::new(),
-        stale: stale::credentials(&layout, &params.ledger, &params.services)?,
+        marked: marked(&records, &stale),
+        stale,
         ledger: params.ledger.clone(),
         shared,
         layout,
@@ -146,17 +154,26 @@ fn decide(params: Params, task: &Task, now: OffsetDateTime) -> Result<Plan> {
     for it in &wanted {
         plan.corrections.extend(plan.correction(it, &group_of(&it.credential))?);
     }
-    plan.restarts = plan.owed(&params.services)?;
+    plan.restarts = plan.owed(&params.services, &records);
     Ok(plan)
+}
+
+/// What the ledger will say otherwise of unused credentials.
+fn marked(records: &Records, stale: &BTreeMap<String, BTreeSet<PathBuf>>) -> Vec<PathBuf> {
+    let none = BTreeSet::new();
+    let differs = |(service, paths): (&String, &BTreeSet<PathBuf>)| {
+        let before = records.services.get(service).map_or(&none, |it| &it.unused);
+        before.symmetric_difference(paths).cloned().collect::<Vec<_>>()
+    };
+    stale.iter().flat_map(differs).collect()
 }
 
 impl Plan {
     /// Restarts that the changes make necessary. Where nothing was there before, nothing runs with it.
-    fn owed(&self, services: &Services) -> Result<BTreeMap<String, String>> {
-        let records = Records::read(&self.ledger)?;
+    fn owed(&self, services: &Services, records: &Records) -> BTreeMap<String, String> {
         let mut owed = BTreeMap::new();
         let mut owe = |service: &str, reason: &str| {
-            for unit in units(service, services, &records) {
+            for unit in units(service, services, records) {
                 owed.entry(unit.clone()).or_insert_with(|| reason.to_owned());
             }
         };
@@ -170,7 +187,7 @@ impl Plan {
         if self.shared.first().is_some_and(|it| it.content_changes() && !it.creates()) {
             self.holdings.keys().for_each(|service| owe(service, "new trust anchors"));
         }
-        Ok(owed)
+        owed
     }
 
     /// Mode and group of a private key that is in use.
@@ -191,24 +208,11 @@ impl Plan {
         for (service, directories) in &self.holdings {
             ledger.records.service(service).credentials.extend(directories.iter().cloned());
         }
+        for (service, paths) in &self.stale {
+            ledger.records.service(service).unused.clone_from(paths);
+        }
         for (unit, reason) in &self.restarts {
             ledger.records.owe_restart(unit, reason);
-        }
-        ledger.save()
-    }
-
-    /// Removes what is stale, and only then forgets it: a run that dies in between leaves it known.
-    fn remove_stale(&self) -> Result<()> {
-        for path in &self.stale {
-            files::remove(path)?;
-            fault::point("x509_install:stale");
-        }
-        if self.stale.is_empty() {
-            return Ok(());
-        }
-        let mut ledger = Ledger::open(&self.ledger)?;
-        for holdings in ledger.records.services.values_mut() {
-            holdings.credentials.retain(|it| !self.stale.contains(it));
         }
         ledger.save()
     }
@@ -217,11 +221,13 @@ impl Plan {
         let files = self.shared.iter().chain(&self.corrections);
         let mut diff: Vec<Diff> = files.filter_map(FilePlan::diff).collect();
         diff.extend(self.certificates.iter().map(|it| it.diff(&self.layout)));
-        diff.extend(self.stale.iter().map(|path| Diff {
-            before: "credentials that no service of this host wants\n".into(),
+        let unused = |path| self.stale.values().any(|it| it.contains(path));
+        let words = |unused| if unused { "unused, removed at the end of a run\n" } else { "in use\n" };
+        diff.extend(self.marked.iter().map(|path| Diff {
+            before: words(!unused(path)).into(),
+            after: words(unused(path)).into(),
             before_header: path.display().to_string(),
             after_header: path.display().to_string(),
-            ..Diff::default()
         }));
         let installed: Vec<_> = self
             .certificates

@@ -1,37 +1,40 @@
-//! Credentials of running services that their metadata no longer names. What belongs to services that
-//! have left the host is not touched here: `service_turndown` stops these first.
+//! Credentials of a host's services that their metadata no longer names. Nothing is removed here: a program may
+//! still be configured with them. `service_turndown` does it at the end of a run, as for services that have left.
 
-use std::path::{Path, PathBuf};
-
-use anyhow::Result;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 use super::{
     layout::Layout,
-    service::{Services, Side, wanted},
+    service::{Services, Side, Wanted},
 };
 use crate::node::Records;
 
-/// Directories to remove: whole credentials, or one side of a credential.
-///
-/// # Errors
-/// The ledger or the metadata cannot be read.
-pub fn credentials(layout: &Layout, ledger: &Path, services: &Services) -> Result<Vec<PathBuf>> {
-    let wanted = wanted(services)?;
-    let records = Records::read(ledger)?;
-    let mut stale = Vec::new();
-    for holdings in services.keys().filter_map(|service| records.services.get(service)) {
-        let unnamed = |path: &&PathBuf| !wanted.iter().any(|it| layout.credential(&it.credential) == **path);
-        let below = |path: &&PathBuf| path.parent() == Some(layout.root());
-        stale.extend(holdings.credentials.iter().filter(below).filter(unnamed).cloned());
+/// By service: directories of whole credentials, or of one side of a credential.
+#[must_use]
+pub fn credentials(
+    layout: &Layout,
+    records: &Records,
+    services: &Services,
+    wanted: &[Wanted],
+) -> BTreeMap<String, BTreeSet<PathBuf>> {
+    let named = |path: &PathBuf| wanted.iter().any(|it| layout.credential(&it.credential) == *path);
+    let below = |path: &PathBuf| path.parent() == Some(layout.root());
+    let mut stale: BTreeMap<String, BTreeSet<PathBuf>> = BTreeMap::new();
+    for service in services.keys() {
+        let held = records.services.get(service).into_iter().flat_map(|it| &it.credentials);
+        let unnamed = held.filter(|it| below(it) && !named(it)).cloned().collect();
+        stale.insert(service.clone(), unnamed);
     }
-    for credential in wanted.iter().map(|it| &it.credential) {
+    for Wanted { service, credential, .. } in wanted {
         for side in [Side::Client, Side::Server] {
             let path = layout.live(credential, side);
-            let unwanted = !wanted.iter().any(|it| it.credential == *credential && it.side == side);
-            if unwanted && path.exists() && !stale.contains(&path) {
-                stale.push(path);
+            if !wanted.iter().any(|it| it.credential == *credential && it.side == side) && path.exists() {
+                stale.entry(service.clone()).or_default().insert(path);
             }
         }
     }
-    Ok(stale)
+    stale
 }

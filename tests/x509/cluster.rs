@@ -161,6 +161,17 @@ impl Cluster {
         )
     }
 
+    /// `service_turndown` at the end of a run in which the roles of these services have run.
+    pub fn turndown(&self, host: &str, configured: &[&str]) -> Module {
+        let here = self.services_of(host);
+        let enabled: Vec<_> = here.as_object().unwrap().keys().collect();
+        let ledger = self.host(host).join("ledger");
+        Module::new(
+            "service_turndown",
+            json!({"enabled": enabled, "configured": configured, "ledger": ledger}),
+        )
+    }
+
     fn credentials(&self) -> Vec<String> {
         let all = self.services.values().filter_map(|it| it["service_credentials"].as_array()).flatten();
         all.map(|it| it["name"].as_str().unwrap().to_owned()).collect()

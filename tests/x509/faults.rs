@@ -19,7 +19,7 @@ fn points() -> BTreeSet<String> {
 }
 
 /// A cluster in which a run has everything to do at once: a CA to replace, a host to revoke, a key
-/// that is gone, names that change, a mode to correct, a credential to remove.
+/// that is gone, names that change, a mode to correct, a credential to mark as unused.
 fn eventful() -> Cluster {
     let mut cluster = Cluster::new(&["host1", "host2"]);
     cluster.services.insert(
@@ -103,10 +103,9 @@ fn the_old_credentials_work_and_the_next_run_finishes(module: &str) {
         judge::works(&cluster, "host1", ALL);
         judge::works(&cluster, "host1", &still);
         assert!(cluster.run().is_empty(), "{point}: there is more to do");
-        assert!(
-            !cluster.file("host1", "old").exists() && !cluster.file("host1", ".pending").exists(),
-            "{point}"
-        );
+        let unused = &cluster.ledger("host1")["services"]["old"]["unused"];
+        assert_eq!(unused, &json!([cluster.file("host1", "old")]), "{point}");
+        assert!(!cluster.file("host1", ".pending").exists(), "{point}");
         every_certificate_is_in_the_index(&cluster);
     }
 }
@@ -129,7 +128,7 @@ fn a_first_run_may_die_anywhere() {
     for point in points() {
         let cluster = Cluster::new(&["host1"]);
         // Points of renewals and rollovers are not on the way of a first run.
-        let unreached = ["x509_ca:certificate", "x509_install:correction", "x509_install:stale"];
+        let unreached = ["x509_ca:certificate", "x509_install:correction"];
         if unreached.contains(&point.as_str()) {
             continue;
         }

@@ -175,24 +175,63 @@ fn the_mode_of_a_key_is_corrected_without_a_new_certificate() {
 }
 
 #[test]
-fn a_credential_that_a_service_gives_up_goes_and_another_services_stays() {
+fn a_credential_that_a_service_gives_up_stays_until_its_program_is_configured_without_it() {
     let mut cluster = cluster();
+    let before = cluster.services["web"].clone();
+    let held = |cluster: &Cluster| cluster.ledger("host1")["services"]["web"].clone();
+    let (old, new) = (cluster.file("host1", "web"), cluster.file("host1", "web-new"));
     cluster.services.get_mut("web").unwrap()["service_credentials"] =
         json!([{"name": "web-new", "enable_client": false}]);
+    let asked = cluster.reports(&["host1"]);
+    let (authority, signed) = (cluster.authority(&asked).run(), cluster.sign(&asked).run());
+    let diff = cluster.install("host1", &authority, &signed).with("_ansible_diff", true).check().run();
+    assert!(diff.0["diff"].to_string().contains("unused, removed at the end of a run"), "{diff:?}");
     cluster.run();
-    assert!(!cluster.file("host1", "web").exists());
-    assert!(cluster.file("host1", "web-new/server/cert.pem").exists());
+    judge::works(&cluster, "host1", ALL);
+    assert!(new.join("server/cert.pem").exists());
     assert_eq!(
-        cluster.ledger("host1")["services"]["web"]["credentials"],
-        json!([cluster.file("host1", "web-new")])
+        (&held(&cluster)["credentials"], &held(&cluster)["unused"]),
+        (&json!([old, new]), &json!([old]))
     );
+    assert!(cluster.run().is_empty(), "it is marked once");
+
+    // Its role has not run, or has failed.
+    assert!(!cluster.turndown("host1", &["etcd"]).run().changed());
+    // Named again in time, it is not removed.
+    let meanwhile = cluster.services.insert("web".into(), before).unwrap();
+    assert_eq!(cluster.run(), ["install host1"]);
+    assert_eq!(held(&cluster)["unused"], json!([new]));
+    cluster.services.insert("web".into(), meanwhile);
+    cluster.run();
+
+    let done = cluster.turndown("host1", &["web", "etcd"]).converges(&cluster.host("host1"));
+    assert_eq!(done.0["unused"], json!([old]));
+    assert!(!old.exists() && new.join("server/cert.pem").exists());
+    assert_eq!((&held(&cluster)["credentials"], &held(&cluster)["unused"]), (&json!([new]), &json!([])));
+
     cluster.services.get_mut("etcd").unwrap()["service_credentials"][0]["enable_client"] = json!(false);
     cluster.run();
+    assert!(cluster.file("host1", "etcd/client").exists());
+    cluster.turndown("host1", &["web", "etcd"]).run();
     assert!(!cluster.file("host1", "etcd/client").exists() && cluster.file("host1", "etcd/server").exists());
-    // A service that leaves the host is turned down before its credentials go: not by this module.
+    // What belongs to a service that leaves the host is not this module's.
     cluster.groups.insert("etcd".into(), vec![]);
     cluster.run();
     assert!(cluster.file("host1", "etcd/server/cert.pem").exists());
+    assert!(cluster.run().is_empty());
+}
+
+#[cfg(feature = "fault_points")]
+#[test]
+fn killed_while_it_removes_credentials_turndown_finishes() {
+    let mut cluster = cluster();
+    cluster.services.get_mut("web").unwrap()["service_credentials"] = json!([{"name": "new"}]);
+    cluster.services.get_mut("etcd").unwrap()["service_credentials"][0]["enable_client"] = json!(false);
+    cluster.run();
+    let turndown = cluster.turndown("host1", &["web", "etcd"]);
+    turndown.killed_at("service_turndown:unused");
+    assert!(turndown.run().changed() && !turndown.run().changed());
+    assert!(!cluster.file("host1", "web").exists() && !cluster.file("host1", "etcd/client").exists());
     assert!(cluster.run().is_empty());
 }
 
