@@ -186,6 +186,57 @@ fn stopped_units_are_stopped_and_disabled() {
     assert_eq!((&state["active"], &state["enabled"]), (&json!("inactive"), &json!(false)));
 }
 
+#[test]
+fn a_unit_that_runs_is_restarted_only_when_the_guard_agrees() {
+    let host = Host::new();
+    host.unit("web.service", "");
+    let guard = host.write("bin/guard", "echo asked >>$1; test -e $2 || { echo not now >&2; exit 1; }");
+    let (asked, agrees) = (host.path("asked"), host.path("agrees"));
+    let module = host.service_units(&["web"]).with("guard", json!(["/bin/sh", guard, asked, agrees]));
+    module.run();
+    assert!(!module.run().changed());
+    assert!(!asked.exists(), "nothing ran that a start could have interrupted");
+
+    host.write("config/web.service", "new");
+    for _ in 0..2 {
+        let error = module.fail();
+        assert!(error.starts_with("web.service would be restarted, but /bin/sh is against it"), "{error}");
+        assert!(error.ends_with("It said: not now"), "{error}");
+        assert_eq!(host.state("web.service")["starts"], 1, "what ran before goes on");
+    }
+    host.write("agrees", "");
+    assert_eq!(module.run().0["units"]["web.service"], "restarted (what it reads has changed)");
+
+    host.write("config/web.service", "newer");
+    let error = module.with("guard", json!(["/nowhere/guard"])).fail();
+    assert!(error.contains("it cannot be run: No such file"), "{error}");
+}
+
+#[test]
+fn a_member_of_etcd_that_is_on_its_way_is_not_believed_to_have_read_what_came_later() {
+    let host = Host::new();
+    host.unit("web.service", "Fail=hang");
+    let config = host.write("config/web.service", "old");
+    assert!(host.etcd_member("start").run().changed());
+    assert_eq!(host.state("web.service")["config"][config.to_str().unwrap()], "old");
+
+    std::fs::write(&config, "new").unwrap();
+    assert!(!host.etcd_member("start").run().changed(), "its process is there");
+    host.unit("web.service", "");
+    host.service_units(&["web"]).run();
+    assert_eq!(host.state("web.service")["config"][config.to_str().unwrap()], "new");
+
+    // One that crashes reads everything again: started by etcd_member, it is not started once more.
+    host.unit("web.service", "Fail=crash");
+    std::fs::write(&config, "newer").unwrap();
+    host.service_units(&["web"]).fail();
+    host.unit("web.service", "");
+    assert!(host.etcd_member("start").run().changed());
+    let starts = host.state("web.service")["starts"].clone();
+    host.service_units(&["web"]).run();
+    assert_eq!(host.state("web.service")["starts"], starts);
+}
+
 #[cfg(feature = "fault_points")]
 #[test]
 fn killed_anywhere_the_next_run_finishes() {

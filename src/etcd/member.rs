@@ -95,7 +95,7 @@ impl Module for EtcdMember {
         };
         Ok(match params.step.as_str() {
             "start" => {
-                let started = host.is_started();
+                let started = host.is_started()?;
                 Plan::Start(host, started)
             }
             "found" => {

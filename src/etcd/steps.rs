@@ -17,7 +17,7 @@ use crate::{
         fault::point,
         files::{Attributes, Directory, File},
     },
-    node::record_started,
+    node::{record_started, runs},
 };
 
 const NO_MAJORITY: &str = "no majority of etcd's members answers, and without one this host cannot change the \
@@ -47,13 +47,10 @@ pub struct Host {
 }
 
 impl Host {
-    /// Whether the unit runs or is about to.
-    pub fn is_started(&self) -> bool {
-        self.unit.as_deref().is_none_or(|it| {
-            let show = Command::new("systemctl").args(["show", "--property=ActiveState", it]).output();
-            // `activating` also while systemd waits to restart what failed: starting that once more does no harm.
-            show.is_ok_and(|it| it.stdout == b"ActiveState=active\n")
-        })
+    /// Whether the unit runs or is on its way: to start it then does nothing, and what it was started with
+    /// stays what it was. A unit that systemd is about to start again after a failure has no process.
+    pub fn is_started(&self) -> Result<bool> {
+        self.unit.as_deref().map_or(Ok(true), runs)
     }
 
     /// Starts what has data. Does not wait: no member is ready before the majority has started.
@@ -191,8 +188,8 @@ impl Host {
 
     fn systemctl(&self, arguments: &[&str]) -> Result<()> {
         let Some(unit) = &self.unit else { return Ok(()) };
-        let output =
-            Command::new("systemctl").args(arguments).arg(unit).output().context("cannot run systemctl")?;
+        let output = Command::new("systemctl").args(arguments).args(["--", unit]).output();
+        let output = output.context("cannot run systemctl")?;
         if !output.status.success() {
             bail!(
                 "systemctl {} {unit}: {}",

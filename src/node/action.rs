@@ -43,6 +43,12 @@ impl Action {
         self.unmask || self.enable || self.disable || self.verb.is_some()
     }
 
+    /// Whether a restart takes away what runs now.
+    #[must_use]
+    pub fn interrupts(&self) -> bool {
+        self.verb == Some("restart") && self.unit.is_active()
+    }
+
     /// Whether its mask goes with the next boot.
     #[must_use]
     pub fn masked_at_runtime(&self) -> bool {

@@ -14,4 +14,4 @@ pub use digest::Digest;
 pub use ledger::{Holdings, Ledger, Records};
 pub use node_state::NodeState;
 pub use service_turndown::ServiceTurndown;
-pub use service_units::{ServiceUnits, record_started};
+pub use service_units::{ServiceUnits, record_started, runs};

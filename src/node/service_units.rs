@@ -1,6 +1,9 @@
 //! Module `service_units`: the units of a service are enabled, running, and running with what is on disk.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Result, bail};
 use serde_json::{Map, json};
@@ -29,6 +32,8 @@ crate::arguments! {
         pub state: String => Argument::str().choices(&["started", "stopped"]).default("started"),
         /// Those of the units for which a reload is enough when inputs change.
         pub reload: Vec<String> => Argument::list(Argument::str()).default(Vec::<String>::new()),
+        /// A command, with its arguments, that must succeed before a unit that runs is restarted.
+        pub guard: Vec<String> => Argument::list(Argument::str()).default(Vec::<String>::new()),
         /// In check mode: whether an earlier task would change an input, so that a restart is predicted.
         pub pending: bool => Argument::bool().default(false),
         /// Seconds after which a unit that does not come up is given up.
@@ -48,6 +53,7 @@ pub struct Request {
     reload: Vec<String>,
     inputs: Vec<PathBuf>,
     files: Vec<PathBuf>,
+    guard: Vec<String>,
     running: bool,
     pending: bool,
     timeout: u64,
@@ -77,6 +83,7 @@ impl Request {
             reload,
             inputs: params.inputs,
             files: params.files,
+            guard: params.guard,
             running: params.state == "started",
             // In a real run the earlier task has written: the digest tells.
             pending: params.pending && check_mode,
@@ -186,6 +193,7 @@ fn names(actions: &[Action], choose: impl Fn(&Action) -> bool) -> Vec<&str> {
 }
 
 fn start(ledger: &mut Ledger, request: &Request, actions: &[Action]) -> Result<()> {
+    ask(&request.guard, &names(actions, Action::interrupts))?;
     let failed = names(actions, |it| it.verb.is_some() && it.unit.get("ActiveState") == "failed");
     if !failed.is_empty() {
         systemd::systemctl(&[&["reset-failed", "--"], failed.as_slice()].concat())?;
@@ -210,6 +218,21 @@ fn start(ledger: &mut Ledger, request: &Request, actions: &[Action]) -> Result<(
         return Ok(());
     }
     bail!(complaints.into_values().collect::<Vec<_>>().join("\n\n"))
+}
+
+/// Asks the guard whether `units`, which run, may be restarted now: as the last thing before it is done.
+fn ask(guard: &[String], units: &[&str]) -> Result<()> {
+    let (Some((program, arguments)), false) = (guard.split_first(), units.is_empty()) else { return Ok(()) };
+    let said = match Command::new(program).args(arguments).output() {
+        Ok(output) if output.status.success() => return Ok(()),
+        Ok(output) if output.stderr.is_empty() => output.status.to_string(),
+        Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        Err(error) => format!("it cannot be run: {error}"),
+    };
+    bail!(
+        "{} would be restarted, but {program} is against it, so what ran before goes on. It said: {said}",
+        units.join(", ")
+    )
 }
 
 fn stop(ledger: &mut Ledger, actions: &[Action]) -> Result<()> {
@@ -257,4 +280,13 @@ pub fn record_started(ledger: &Path, service: &str, unit: &str, inputs: &[PathBu
     ledger.records.restarts.remove(&unit);
     ledger.records.started.insert(unit, digest);
     ledger.save()
+}
+
+/// Whether `unit` runs, or is on its way with a process of its own: starting it would do nothing.
+///
+/// # Errors
+/// systemd does not answer.
+pub fn runs(unit: &str) -> Result<bool> {
+    let units = systemd::show(&[systemd::full_name(unit)?])?;
+    Ok(units.iter().any(|it| it.is_active() || it.is_starting()))
 }

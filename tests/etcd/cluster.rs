@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     env, fs,
     net::TcpListener,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -169,6 +170,25 @@ impl Cluster {
         etcdctl.args(["--endpoints", &self.client_url(host), "--command-timeout=2s", "--dial-timeout=1s"]);
         let output = etcdctl.args(arguments).output().unwrap();
         output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
+    }
+
+    /// What the role's guard says to a restart of a host's member; `None`: nothing against it.
+    pub fn guard(&self, host: usize) -> Option<String> {
+        let bin = self.path(host, "bin");
+        fs::create_dir_all(&bin).unwrap();
+        let etcdctl = bin.join("minicluster-etcdctl");
+        let own = self.client_url(host);
+        let text = format!(
+            "#!/bin/sh\nETCDCTL_API=3 ETCDCTL_ENDPOINTS=${{ETCDCTL_ENDPOINTS:-{own}}} exec etcdctl \"$@\"\n"
+        );
+        fs::write(&etcdctl, text).unwrap();
+        fs::set_permissions(&etcdctl, fs::Permissions::from_mode(0o755)).unwrap();
+        let mut guard = Command::new("sh");
+        guard
+            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/roles/etcd/templates/guard"))
+            .args([&name(host), "1"]);
+        let output = guard.env("PATH", format!("{}:{}", bin.display(), self.path)).output().unwrap();
+        (!output.status.success()).then(|| String::from_utf8(output.stderr).unwrap())
     }
 
     /// Names of the members that have started, as a host's etcd lists them.

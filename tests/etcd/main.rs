@@ -99,6 +99,30 @@ fn a_cluster_grows_from_one_host_to_three() {
     assert_eq!(cluster.members(0), names(ALL));
 }
 
+#[test]
+fn a_member_is_restarted_only_while_the_others_are_a_majority() {
+    let mut cluster = Cluster::new(3);
+    cluster.converge(&[0], &[0]);
+    assert_eq!(cluster.guard(0), None, "a cluster of one is down whenever it restarts");
+    assert_eq!(steps(&mut cluster, ALL), ["start", "join", "join"]);
+    assert_eq!([0, 1, 2].map(|it| cluster.guard(it)), [const { None }; 3]);
+
+    cluster.stop(2);
+    let refusal = cluster.guard(1).unwrap();
+    assert!(
+        refusal.starts_with("of the 2 other members of etcd 1 are healthy, and etcd needs 2 "),
+        "{refusal}"
+    );
+    assert!(
+        refusal.contains("systemctl restart etcd\nhttp://127.0.0.1:"),
+        "it names the sick one: {refusal}"
+    );
+    assert!(cluster.etcdctl(1, &["put", "key", "value"]).is_some(), "the majority stays");
+    cluster.stop(0);
+    let refusal = cluster.guard(1).unwrap();
+    assert!(refusal.contains(" 0 are healthy, "), "without a majority no member is: {refusal}");
+}
+
 /// A run may die between any two writes; the next one finishes.
 #[cfg(feature = "fault_points")]
 mod killed {

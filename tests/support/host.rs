@@ -72,6 +72,13 @@ impl Host {
         ))
     }
 
+    /// `etcd_member` for a member that is the unit `web.service`, reading what [`Self::service_units`] reads.
+    pub fn etcd_member(&self, step: &str) -> Module {
+        let arguments = json!({"step": step, "name": "host", "peer_url": "http://127.0.0.1:1", "unit": "web.service",
+            "data_dir": self.path("data"), "inputs": [self.path("config")], "ledger": self.path("ledger")});
+        self.run_on(Module::new("etcd_member", arguments))
+    }
+
     fn run_on(&self, module: Module) -> Module {
         let path = format!("{}:{}", self.path("bin").display(), std::env::var("PATH").unwrap());
         module.environment("PATH", path).environment("FAKE_SYSTEMD", self.root.path())
