@@ -147,6 +147,25 @@ fn all_mistakes_are_in_the_message_and_nothing_is_written() {
 }
 
 #[test]
+fn what_no_role_does_yet_is_a_warning() {
+    let services = "web:\n  containers: [{name: app, image: app}]\n  public_endpoints: [{port: 80}]\n\
+                    off:\n  enabled: false\n  containers: [{name: off, image: off}]\n";
+    let (directory, module) = cluster(&[("hosts", HOSTS), ("services.yml", services)]);
+    let answer = module.converges(directory.path());
+    let warnings: Vec<&str> =
+        answer.0["warnings"].as_array().into_iter().flatten().filter_map(|it| it.as_str()).collect();
+    assert_eq!(warnings.len(), 2, "{answer:?}");
+    assert!(
+        warnings[0].contains("services.yml:2:23: service 'web' has containers, which no role"),
+        "{warnings:?}"
+    );
+    assert!(
+        warnings[1].contains("services.yml:1:1: service 'web' has public_endpoints, which no role"),
+        "{warnings:?}"
+    );
+}
+
+#[test]
 fn a_damaged_lock_is_refused_with_its_line() {
     let (directory, module) = cluster(&[
         ("hosts", HOSTS),

@@ -25,7 +25,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<Answer, Failure> 
         return Ok(format!("{:#}\n", json!(shown)).into());
     }
     let mut lines: Vec<String> =
-        workspace.hosts.warnings().iter().map(|warning| format!("warning: {warning}")).collect();
+        workspace.warnings().iter().map(|warning| format!("warning: {warning}")).collect();
     let services = counted(workspace.demands.0.len(), "service");
     let hosts = counted(workspace.hosts.len(), "host");
     lines.push(format!("{services} on {hosts}: no mistakes\n"));

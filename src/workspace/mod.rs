@@ -76,6 +76,13 @@ impl Workspace {
         Lock::of(&self.cluster, &self.demands, &self.placement)
     }
 
+    /// What is no mistake, but may not be meant.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let unserved = services::unserved(&self.services);
+        self.hosts.warnings().iter().chain(&unserved).map(ToString::to_string).collect()
+    }
+
     /// What `lock` changes, compared with the lock file.
     #[must_use]
     pub fn changes(&self, lock: &Lock) -> Plan {

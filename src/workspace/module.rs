@@ -34,6 +34,7 @@ pub struct Plan {
     params: Params,
     file: FilePlan,
     changes: Changes,
+    warnings: Vec<String>,
 }
 
 /// The module.
@@ -63,7 +64,8 @@ impl Module for RecordPlacement {
         let changes = workspace.changes(&placed);
         let recorded = if params.limited { placed.keeping(&workspace.lock) } else { placed };
         let file = record::plan(&params.lock, &recorded)?;
-        Ok(Plan { params, file, changes })
+        let warnings = [workspace.warnings(), changes.data_left_behind()].concat();
+        Ok(Plan { params, file, changes, warnings })
     }
 
     fn predict(plan: &Plan, _task: &Task) -> Outcome {
@@ -71,7 +73,7 @@ impl Module for RecordPlacement {
             changed: plan.file.changes(),
             msg: Some(plan.changes.summary()),
             diff: plan.file.diff().into_iter().collect(),
-            warnings: plan.changes.data_left_behind(),
+            warnings: plan.warnings.clone(),
             values: Map::from_iter([
                 ("changes".to_owned(), json!(plan.changes.changes)),
                 ("kept".to_owned(), json!(plan.changes.kept)),
