@@ -83,8 +83,8 @@ fn a_unit_that_is_gone_with_its_package_is_no_obstacle() {
 #[cfg(feature = "fault_points")]
 #[test]
 fn killed_anywhere_the_next_run_finishes() {
-    let points = ["stop", "disable", "credentials", "files", "daemon-reload"]
-        .map(|it| format!("service_turndown:{it}"));
+    let points =
+        ["stop", "disable", "credentials", "files", "daemon-reload"].map(|it| format!("disposal:{it}"));
     for point in points.iter().map(String::as_str).chain(["files:written", "files:renamed"]) {
         let host = host();
         let module = host.service_turndown(&["db"]);

@@ -237,6 +237,63 @@ fn a_member_of_etcd_that_is_on_its_way_is_not_believed_to_have_read_what_came_la
     assert_eq!(host.state("web.service")["starts"], starts);
 }
 
+/// A host whose role listed an old unit, with its file, beside `web`; and the task that lists it no more.
+fn renamed() -> (Host, support::Module) {
+    let host = Host::new();
+    for name in ["old.service", "web.service", "shared.service"] {
+        host.unit(name, "");
+    }
+    let files =
+        [host.write("systemd/old.conf", ""), host.write("shared.conf", ""), host.write("web.conf", "")];
+    let module = host.service_units(&["old", "web", "shared"]).with("exclusive", true);
+    module.with("files", json!(files)).run();
+    let other = host.service_units(&["shared"]).with("service", "other");
+    other.with("files", json!([host.path("shared.conf")])).run();
+    host.commands();
+    let module = host.service_units(&["web"]).with("files", json!([host.path("web.conf")]));
+    (host, module)
+}
+
+fn assert_dropped(host: &Host) {
+    let state = host.state("old.service");
+    assert_eq!((&state["active"], &state["enabled"]), (&json!("inactive"), &json!(false)));
+    assert!(!host.path("systemd/old.conf").exists());
+    assert!(host.path("shared.conf").exists() && host.path("web.conf").exists());
+    for unit in ["web.service", "shared.service"] {
+        assert_eq!(host.state(unit)["active"], "active");
+    }
+    let ledger = host.ledger();
+    assert_eq!(ledger["services"]["web"]["files"], json!([host.path("shared.conf"), host.path("web.conf")]));
+    assert_eq!(ledger["services"]["web"]["units"], json!(["shared.service", "web.service"]));
+    assert!(ledger["started"]["old.service"].is_null() && !ledger["started"]["shared.service"].is_null());
+}
+
+#[test]
+fn a_unit_that_is_listed_no_more_goes_where_the_list_is_exclusive() {
+    let (host, module) = renamed();
+    assert!(!module.run().changed(), "without being asked nothing goes");
+    let answer = module.with("exclusive", true).converges(host.root());
+    assert_eq!(answer.0["dropped"]["units"], json!(["old.service"]));
+    assert!(
+        answer.0["diff"][0]["before"].as_str().unwrap().starts_with("runs old.service\nhas "),
+        "{answer:?}"
+    );
+    assert_eq!(host.commands(), ["stop old.service", "disable old.service", "daemon-reload"]);
+    assert_dropped(&host);
+}
+
+#[cfg(feature = "fault_points")]
+#[test]
+fn dropping_a_unit_is_finished_after_a_kill() {
+    for point in ["stop", "disable", "files", "daemon-reload"] {
+        let (host, module) = renamed();
+        let module = module.with("exclusive", true);
+        module.killed_at(&format!("disposal:{point}"));
+        assert!(module.run().changed(), "{point}");
+        assert_dropped(&host);
+    }
+}
+
 #[cfg(feature = "fault_points")]
 #[test]
 fn killed_anywhere_the_next_run_finishes() {

@@ -66,6 +66,24 @@ pub struct Holdings {
     pub files: BTreeSet<PathBuf>,
 }
 
+impl Holdings {
+    /// What is left when another has what it has.
+    #[must_use]
+    pub fn without(mut self, other: &Self) -> Self {
+        self.units.retain(|it| !other.units.contains(it));
+        self.credentials.retain(|it| !other.credentials.contains(it));
+        self.unused.retain(|it| !other.unused.contains(it));
+        self.files.retain(|it| !other.files.contains(it));
+        self
+    }
+
+    /// For a person, one thing a line.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        let units = self.units.iter().map(|it| format!("runs {it}"));
+        units.chain(self.credentials.iter().chain(&self.files).map(|it| format!("has {}", it.display())))
+    }
+}
+
 impl Records {
     /// Reads the ledger in `directory` without locking it: for planning. No ledger is an empty one.
     ///
@@ -96,6 +114,17 @@ impl Records {
     /// What `service` has here, to be added to.
     pub fn service(&mut self, service: &str) -> &mut Holdings {
         self.services.entry(service.to_owned()).or_default()
+    }
+
+    /// Forgets that `service` has this.
+    pub fn forget(&mut self, service: &str, gone: &Holdings) {
+        if let Some(holdings) = self.services.get_mut(service) {
+            *holdings = std::mem::take(holdings).without(gone);
+        }
+        for unit in &gone.units {
+            self.restarts.remove(unit);
+            self.started.remove(unit);
+        }
     }
 
     /// Records that `unit` must be restarted. The first reason stays.

@@ -2,6 +2,7 @@
 
 mod action;
 mod digest;
+mod disposal;
 mod ledger;
 mod node_state;
 mod service_turndown;

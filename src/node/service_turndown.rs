@@ -3,18 +3,14 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use serde_json::json;
 
-use super::{Holdings, Ledger, Records, systemd};
-use crate::ansible::{
-    Argument, Diff, Module, Outcome, Task, fault,
-    files::{remove, sync_directory},
-};
+use super::{Holdings, Ledger, Records, disposal::dispose};
+use crate::ansible::{Argument, Diff, Module, Outcome, Task, fault, files::remove};
 
 crate::arguments! {
     /// Options of `service_turndown`.
@@ -81,12 +77,7 @@ fn leaving(records: &Records, enabled: &[String]) -> BTreeMap<String, Holdings> 
     let (staying, leaving): (Vec<_>, Vec<_>) =
         records.services.iter().partition(|(service, _)| enabled.contains(service));
     let without_shared = |(service, holdings): (&String, &Holdings)| {
-        let mut holdings = holdings.clone();
-        for (_, staying) in &staying {
-            holdings.units.retain(|it| !staying.units.contains(it));
-            holdings.credentials.retain(|it| !staying.credentials.contains(it));
-            holdings.files.retain(|it| !staying.files.contains(it));
-        }
+        let holdings = staying.iter().fold(holdings.clone(), |rest, (_, staying)| rest.without(staying));
         (service.clone(), holdings)
     };
     leaving.into_iter().map(without_shared).collect()
@@ -110,68 +101,13 @@ fn remove_unused(ledger: &mut Ledger, unused: &BTreeSet<PathBuf>) -> Result<()> 
     ledger.save()
 }
 
-/// Stops first: a program must not lose its files under its feet. The ledger forgets last: a run that was
-/// killed in between is finished by the next one.
+/// The ledger forgets last: a run that was killed in between is finished by the next one.
 fn turn_down(ledger: &mut Ledger, service: &str, holdings: &Holdings) -> Result<()> {
-    stop(&holdings.units.iter().cloned().collect::<Vec<_>>())?;
-    for path in &holdings.credentials {
-        remove(path)?;
-        fault::point("service_turndown:credentials");
-    }
-    for path in &holdings.files {
-        remove_file(path)?;
-        fault::point("service_turndown:files");
-    }
-    if holdings.files.iter().any(|it| it.components().any(|part| part.as_os_str() == "systemd")) {
-        systemd::systemctl(&["daemon-reload"])?;
-        fault::point("service_turndown:daemon-reload");
-    }
+    dispose(holdings)?;
+    ledger.records.forget(service, holdings);
+    // What it shares with services that stay is theirs alone now.
     ledger.records.services.remove(service);
-    for unit in &holdings.units {
-        ledger.records.restarts.remove(unit);
-        ledger.records.started.remove(unit);
-    }
     ledger.save()
-}
-
-fn stop(names: &[String]) -> Result<()> {
-    let states = systemd::show(names)?;
-    let known: Vec<_> = names.iter().zip(&states).filter(|(_, unit)| unit.exists()).collect();
-    let running: Vec<&str> = known
-        .iter()
-        .filter(|(_, unit)| !matches!(unit.get("ActiveState"), "inactive" | "failed"))
-        .map(|(name, _)| name.as_str())
-        .collect();
-    if !running.is_empty() {
-        systemd::systemctl(&[&["stop", "--"], running.as_slice()].concat())?;
-        fault::point("service_turndown:stop");
-    }
-    for (name, _) in known.iter().filter(|(_, unit)| unit.get("ActiveState") == "failed") {
-        // Or the host would stay degraded for a unit that nobody wants.
-        systemd::systemctl(&["reset-failed", "--", name])?;
-    }
-    let enabled: Vec<&str> = known
-        .iter()
-        .filter(|(_, unit)| unit.get("UnitFileState").starts_with("enabled"))
-        .map(|(name, _)| name.as_str())
-        .collect();
-    if !enabled.is_empty() {
-        systemd::systemctl(&[&["--quiet", "disable", "--"], enabled.as_slice()].concat())?;
-        fault::point("service_turndown:disable");
-    }
-    Ok(())
-}
-
-/// Removes a file; a directory only when it is empty, for it may hold data.
-fn remove_file(path: &Path) -> Result<()> {
-    if !fs::symlink_metadata(path).is_ok_and(|it| it.is_dir()) {
-        return remove(path).map(|_| ());
-    }
-    match fs::remove_dir(path) {
-        Ok(()) => path.parent().map_or(Ok(()), sync_directory),
-        Err(error) if error.kind() == std::io::ErrorKind::DirectoryNotEmpty => Ok(()),
-        Err(error) => Err(error).with_context(|| format!("cannot remove {}", path.display())),
-    }
 }
 
 fn outcome(leaving: &BTreeMap<String, Holdings>, unused: &BTreeSet<PathBuf>) -> Outcome {
@@ -179,10 +115,7 @@ fn outcome(leaving: &BTreeMap<String, Holdings>, unused: &BTreeSet<PathBuf>) -> 
     let mut outcome = Outcome { changed, ..Outcome::default() };
     if outcome.changed {
         let lines = |(service, holdings): (&String, &Holdings)| {
-            let units = holdings.units.iter().map(|it| format!("{service}: runs {it}\n"));
-            let paths = holdings.credentials.iter().chain(&holdings.files);
-            let paths = paths.map(|it| format!("{service}: has {}\n", it.display()));
-            units.chain(paths).collect::<String>()
+            holdings.lines().map(|it| format!("{service}: {it}\n")).collect::<String>()
         };
         let named = |path: &PathBuf| format!("{} is named by no service\n", path.display());
         outcome.diff.push(Diff {

@@ -9,9 +9,10 @@ use anyhow::{Result, bail};
 use serde_json::{Map, json};
 
 use super::{
-    Ledger, Records,
+    Holdings, Ledger, Records,
     action::{Action, Wanted, decide},
     digest::Digest,
+    disposal::dispose,
     systemd::{self, Unit},
     waiting::wait,
 };
@@ -28,6 +29,8 @@ crate::arguments! {
         pub inputs: Vec<PathBuf> => Argument::list(Argument::path()).default(Vec::<String>::new()),
         /// Files made for the service, which go when it is turned down. Recorded, not written.
         pub files: Vec<PathBuf> => Argument::list(Argument::path()).default(Vec::<String>::new()),
+        /// Whether these are all units and files of the service: others that the ledger has for it are stopped, disabled and removed.
+        pub exclusive: bool => Argument::bool().default(false),
         /// Whether the units shall run.
         pub state: String => Argument::str().choices(&["started", "stopped"]).default("started"),
         /// Those of the units for which a reload is enough when inputs change.
@@ -54,6 +57,7 @@ pub struct Request {
     inputs: Vec<PathBuf>,
     files: Vec<PathBuf>,
     guard: Vec<String>,
+    exclusive: bool,
     running: bool,
     pending: bool,
     timeout: u64,
@@ -84,6 +88,7 @@ impl Request {
             inputs: params.inputs,
             files: params.files,
             guard: params.guard,
+            exclusive: params.exclusive,
             running: params.state == "started",
             // In a real run the earlier task has written: the digest tells.
             pending: params.pending && check_mode,
@@ -97,6 +102,7 @@ impl Request {
 pub struct Plan {
     request: Request,
     actions: Vec<Action>,
+    dropped: Holdings,
 }
 
 impl Module for ServiceUnits {
@@ -110,17 +116,23 @@ impl Module for ServiceUnits {
         let request = Request::new(params, task.check_mode)?;
         let records = Records::read(&request.ledger)?;
         let actions = look(&request, &records)?;
-        Ok(Plan { request, actions })
+        let dropped = dropped(&request, &records);
+        Ok(Plan { request, actions, dropped })
     }
 
     fn predict(plan: &Plan, _: &Task) -> Outcome {
-        outcome(&plan.actions)
+        outcome(&plan.actions, &plan.dropped)
     }
 
     fn apply(plan: Plan, _: &Task) -> Result<Outcome> {
         let request = plan.request;
         let mut ledger = Ledger::open(&request.ledger)?;
         record(&mut ledger, &request)?;
+        let dropped = dropped(&request, &ledger.records);
+        // First, for the new units may want the ports of the old.
+        dispose(&dropped)?;
+        ledger.records.forget(&request.service, &dropped);
+        ledger.save()?;
         // Once more, now that nobody else can change what is owed.
         let actions = look(&request, &ledger.records)?;
         prepare(&ledger, &actions, request.running)?;
@@ -129,8 +141,24 @@ impl Module for ServiceUnits {
         } else {
             stop(&mut ledger, &actions)?;
         }
-        Ok(outcome(&actions))
+        Ok(outcome(&actions, &dropped))
     }
+}
+
+/// What the ledger has for the service, and the task does not name any more. What another service has stays.
+fn dropped(request: &Request, records: &Records) -> Holdings {
+    let Some(had) = records.services.get(&request.service).filter(|_| request.exclusive) else {
+        return Holdings::default();
+    };
+    let has = Holdings {
+        units: request.units.iter().cloned().collect(),
+        files: request.files.iter().cloned().collect(),
+        // Not known here.
+        credentials: had.credentials.clone(),
+        unused: had.unused.clone(),
+    };
+    let others = records.services.iter().filter(|(service, _)| **service != request.service);
+    others.fold(had.clone().without(&has), |rest, (_, other)| rest.without(other))
 }
 
 fn look(request: &Request, records: &Records) -> Result<Vec<Action>> {
@@ -248,10 +276,19 @@ fn stop(ledger: &mut Ledger, actions: &[Action]) -> Result<()> {
     ledger.save()
 }
 
-fn outcome(actions: &[Action]) -> Outcome {
-    let mut outcome = Outcome { changed: actions.iter().any(Action::changes), ..Outcome::default() };
+fn outcome(actions: &[Action], dropped: &Holdings) -> Outcome {
+    let drops = *dropped != Holdings::default();
+    let mut outcome = Outcome { changed: drops || actions.iter().any(Action::changes), ..Outcome::default() };
+    if drops {
+        outcome.diff.push(Diff {
+            before: dropped.lines().map(|it| it + "\n").collect(),
+            after: String::new(),
+            before_header: "no longer listed".into(),
+            after_header: "no longer listed".into(),
+        });
+    }
     let changing: Vec<_> = actions.iter().filter(|it| it.changes()).collect();
-    if outcome.changed {
+    if !changing.is_empty() {
         let lines = |about: fn(&Action) -> String| {
             changing.iter().map(|it| format!("{}: {}\n", it.name, about(it))).collect::<Vec<_>>().concat()
         };
@@ -264,6 +301,7 @@ fn outcome(actions: &[Action]) -> Outcome {
     }
     let units: Map<_, _> = actions.iter().map(|it| (it.name.clone(), json!(it.after()))).collect();
     outcome.values.insert("units".into(), units.into());
+    outcome.values.insert("dropped".into(), json!(dropped));
     outcome
 }
 
