@@ -115,7 +115,7 @@ fn outcome(leaving: &BTreeMap<String, Holdings>, unused: &BTreeSet<PathBuf>) -> 
     let mut outcome = Outcome { changed, ..Outcome::default() };
     if outcome.changed {
         let lines = |(service, holdings): (&String, &Holdings)| {
-            holdings.lines().map(|it| format!("{service}: {it}\n")).collect::<String>()
+            holdings.lines().map(|it| format!("{service}: {it}\n")).collect::<Vec<_>>().concat()
         };
         let named = |path: &PathBuf| format!("{} is named by no service\n", path.display());
         outcome.diff.push(Diff {
