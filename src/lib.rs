@@ -11,6 +11,7 @@ pub mod inventory;
 pub mod node;
 pub mod placement;
 pub mod services;
+pub mod ssh;
 pub mod workspace;
 pub mod x509;
 pub mod yaml;

@@ -12,6 +12,8 @@ pub struct Account {
     pub name: String,
     /// Its number.
     pub id: u32,
+    /// The number of a user's primary group.
+    pub group: Option<u32>,
     /// A user's home directory.
     pub home: Option<String>,
 }
@@ -53,7 +55,8 @@ fn search(text: &str, key: &str) -> Option<Account> {
 fn entry(line: &str) -> Option<Account> {
     let mut fields = line.split(':');
     let (name, id) = (fields.next()?, fields.nth(1)?.parse().ok()?);
-    Some(Account { name: name.into(), id, home: fields.nth(2).map(Into::into) })
+    let group = fields.next().and_then(|it| it.parse().ok());
+    Some(Account { name: name.into(), id, group, home: fields.nth(1).map(Into::into) })
 }
 
 #[cfg(test)]
@@ -64,7 +67,7 @@ mod tests {
     fn accounts_are_found_by_name_and_by_number() {
         let passwd =
             "root:x:0:0:root:/root:/bin/sh\n+nis::::::\nbroken\n7:x:9:9::/seven:\nweb:x:7:7::/web:\n";
-        let web = Account { name: "web".into(), id: 7, home: Some("/web".into()) };
+        let web = Account { name: "web".into(), id: 7, group: Some(7), home: Some("/web".into()) };
         assert_eq!(search(passwd, "web"), Some(web));
         assert_eq!(search(passwd, "7").map(|it| it.id), Some(9), "a name goes before a number");
         assert_eq!(search(passwd, "nobody"), None);

@@ -3,6 +3,7 @@
 pub mod accounts;
 mod arguments;
 pub mod convert;
+pub mod duration;
 pub mod fault;
 pub mod files;
 #[cfg(test)]

@@ -4,7 +4,7 @@ use clap::Subcommand;
 
 use super::answer::{Answer, Failure};
 use super::files::Files;
-use super::{certs, check, explain, lock, plan, rebalance};
+use super::{certs, check, explain, keys, lock, plan, rebalance};
 use crate::services::schema;
 
 /// What the operator wants to know or do.
@@ -22,6 +22,8 @@ pub enum Command {
     Lock,
     /// List the certificates that hosts hold, and when these end
     Certs(certs::Options),
+    /// List the keys that open the hosts: fingerprints, ages, hosts, and a rotation under way
+    Keys(keys::Options),
     /// Print a JSON Schema of services.yml for editors
     Schema,
 }
@@ -36,6 +38,7 @@ impl Command {
             Self::Rebalance(options) => rebalance::run(files, &options),
             Self::Lock => lock::run(files),
             Self::Certs(options) => certs::run(files, &options),
+            Self::Keys(options) => keys::run(files, &options),
             Self::Schema => Ok(format!("{:#}\n", schema()).into()),
         }
     }

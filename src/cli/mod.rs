@@ -6,8 +6,10 @@ mod check;
 mod command;
 mod explain;
 mod files;
+mod keys;
 mod lock;
 mod plan;
+mod private_dir;
 mod rebalance;
 mod table;
 

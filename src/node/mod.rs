@@ -8,7 +8,7 @@ mod node_state;
 mod service_turndown;
 mod service_units;
 pub mod state;
-mod systemd;
+pub mod systemd;
 mod waiting;
 
 pub use digest::Digest;

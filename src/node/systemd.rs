@@ -33,6 +33,7 @@ pub struct Unit {
 impl Unit {
     /// A unit with these properties.
     #[cfg(test)]
+    #[must_use]
     pub fn new(properties: &[(&str, &str)]) -> Self {
         Self {
             properties: properties.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),

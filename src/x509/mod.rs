@@ -10,7 +10,6 @@ pub mod authority;
 pub mod certificate;
 pub mod crl;
 pub mod csr;
-pub mod duration;
 pub mod examine;
 pub mod grant;
 pub mod group;
@@ -34,6 +33,8 @@ pub mod state;
 pub mod step;
 pub mod store;
 pub mod vault;
+
+pub use crate::ansible::duration;
 
 use anyhow::Context as _;
 

@@ -1,0 +1,123 @@
+//! What the control node keeps below `private_dir/ssh`: the state, and during a rotation the private
+//! halves (`rotation/next`, `rotation/previous`, `rotation/recovery`), each there before it is needed
+//! and until no host needs it.
+
+use std::{
+    fs,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+use rustix::{
+    fd::OwnedFd,
+    fs::{FlockOperation, Mode, OFlags, flock, open},
+};
+
+use super::state::State;
+use crate::{
+    ansible::{
+        Secret, fault,
+        files::{self, Attributes, Directory, File},
+    },
+    ssh::{key::PublicKey, pair},
+};
+
+/// The folder, held by this process alone where it was locked.
+pub struct Store {
+    directory: PathBuf,
+    /// What is known.
+    pub state: State,
+    _lock: Option<OwnedFd>,
+}
+
+impl Store {
+    /// Reads without lock and without writing: for check mode and for listing.
+    ///
+    /// # Errors
+    /// The state cannot be read.
+    pub fn read(private_dir: &Path) -> Result<Self> {
+        let directory = private_dir.join("ssh");
+        let path = directory.join("control.json");
+        let state = match fs::read_to_string(&path) {
+            Ok(text) => State::parse(&text)
+                .with_context(|| format!("{} is damaged; restore it from a backup", path.display()))?,
+            Err(error) if error.kind() == ErrorKind::NotFound => State::default(),
+            Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+        };
+        Ok(Self { directory, state, _lock: None })
+    }
+
+    /// Makes the folder where it is missing, waits until no other run works on it, and reads.
+    ///
+    /// # Errors
+    /// It cannot be made, locked or read.
+    pub fn lock(private_dir: &Path) -> Result<Self> {
+        let directory = private_dir.join("ssh");
+        for path in [private_dir, &directory].into_iter().filter(|it| !it.exists()) {
+            Directory { path: path.into(), attributes: Attributes::mode(0o700) }.plan()?.apply()?;
+        }
+        let path = directory.join("lock");
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let lock = open(&path, flags, Mode::RUSR | Mode::WUSR)
+            .map_err(std::io::Error::from)
+            .and_then(|lock| flock(&lock, FlockOperation::LockExclusive).map(|()| lock).map_err(Into::into))
+            .with_context(|| format!("cannot lock {}", path.display()))?;
+        Ok(Self { _lock: Some(lock), ..Self::read(private_dir)? })
+    }
+
+    /// Saves the state: the moment at which a step counts.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn save(&mut self, state: State) -> Result<()> {
+        write(&self.directory.join("control.json"), &state.to_text()?)?;
+        self.state = state;
+        Ok(())
+    }
+
+    /// Where a rotation's private key lies: `next`, `previous` or `recovery`.
+    #[must_use]
+    pub fn key(&self, name: &str) -> PathBuf {
+        self.directory.join("rotation").join(name)
+    }
+
+    /// Keeps a key pair for the rotation.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn keep(&self, name: &str, private: Secret, public: &PublicKey) -> Result<()> {
+        let path = self.key(name);
+        let folder = self.directory.join("rotation");
+        Directory { path: folder, attributes: Attributes::mode(0o700) }.plan()?.apply()?;
+        put(&path, private, public)
+    }
+
+    /// Removes the private halves that no host needs any more, and whatever a killed run has left.
+    ///
+    /// # Errors
+    /// They cannot be removed.
+    pub fn forget_keys(&self) -> Result<()> {
+        files::remove(&std::path::absolute(self.directory.join("rotation"))?).map(drop)
+    }
+
+    /// Whether there are private halves of a rotation.
+    #[must_use]
+    pub fn has_keys(&self) -> bool {
+        self.directory.join("rotation").exists()
+    }
+}
+
+/// Writes both halves of a pair, the private one first.
+///
+/// # Errors
+/// They cannot be written; a pair that was there is still there.
+pub fn put(path: &Path, private: Secret, public: &PublicKey) -> Result<()> {
+    File::secret(path, private, Attributes::mode(0o600)).plan()?.apply()?;
+    fault::point("ssh_control_key:private");
+    File::public(pair::public_path(path), format!("{public}\n"), Attributes::mode(0o644)).plan()?.apply()
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    File::public(path, text, Attributes::mode(0o600)).plan()?.apply()
+}

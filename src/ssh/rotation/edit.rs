@@ -1,0 +1,88 @@
+//! One file that a rotation changes, and how it was before.
+
+use std::{
+    fs,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ansible::{
+        accounts::{self, Account},
+        files::{Attributes, Directory, File, sync_directory},
+    },
+    ssh::home::as_user,
+};
+
+/// A file and the text it shall have.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Edit {
+    /// Where.
+    pub path: PathBuf,
+    /// The user in whose home it lies, with whose rights it is written; none: root.
+    pub user: Option<String>,
+    /// Its text; none: it shall not be there.
+    pub text: Option<String>,
+}
+
+impl Edit {
+    /// A file of `account`: written with that user's rights where it lies in the home.
+    #[must_use]
+    pub fn of(path: &Path, account: &Account) -> Self {
+        let at_home = account.home.as_deref().is_some_and(|home| home != "/" && path.starts_with(home));
+        Self { path: path.into(), user: at_home.then(|| account.name.clone()), text: None }
+    }
+
+    fn account(&self) -> Result<Option<Account>> {
+        let Some(name) = &self.user else { return Ok(None) };
+        Ok(Some(accounts::user(name)?.with_context(|| format!("there is no user '{name}'"))?))
+    }
+
+    /// The same file, with its text as it is.
+    ///
+    /// # Errors
+    /// It cannot be read with its user's rights.
+    pub fn found(mut self) -> Result<Self> {
+        let path = &self.path;
+        let read = || match fs::read(path) {
+            Ok(bytes) => match String::from_utf8(bytes) {
+                Ok(text) => Ok(Some(text)),
+                Err(_) => bail!("{} is not text", path.display()),
+            },
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+        };
+        let text = as_user(self.account()?.as_ref(), read)?;
+        self.text = text;
+        Ok(self)
+    }
+
+    /// Writes it, with the mode that sshd wants, in a directory that is made where it is missing.
+    ///
+    /// # Errors
+    /// It cannot be written; what was there is still there.
+    pub fn write(&self) -> Result<()> {
+        // Closed to others in a home; for all to read where root keeps the keys of users.
+        let (file, directory) = if self.user.is_some() { (0o600, 0o700) } else { (0o644, 0o755) };
+        let write = || {
+            let Some(text) = &self.text else { return remove(&self.path) };
+            let parent = self.path.parent().context("it names no file")?;
+            if !parent.exists() {
+                Directory { path: parent.into(), attributes: Attributes::mode(directory) }.plan()?.apply()?;
+            }
+            File::public(&self.path, text.as_str(), Attributes::mode(file)).plan()?.apply()
+        };
+        as_user(self.account()?.as_ref(), write)
+    }
+}
+
+fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Ok(()) => sync_directory(path.parent().unwrap_or(Path::new("/"))),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error).with_context(|| format!("cannot remove {}", path.display())),
+    }
+}

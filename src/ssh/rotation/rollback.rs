@@ -1,0 +1,257 @@
+//! What the host does by itself when nobody confirms a revocation in time: it restores how things were.
+//!
+//! One file (`rotation.json`) says where things stand, and one lock lets either the confirmation or the
+//! expiry happen. The rollback is a timer of systemd, which also fires after a reboot, and which runs a
+//! copy of this very module.
+
+use std::{
+    fs,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, bail};
+use rustix::{
+    fd::OwnedFd,
+    fs::{FlockOperation, Mode, OFlags, flock, open},
+};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use super::edit::Edit;
+use crate::{
+    ansible::{
+        Secret, fault,
+        files::{Attributes, Directory, File},
+    },
+    node::systemd::systemctl,
+    ssh::sshd::Sshd,
+};
+
+const VERSION: u32 = 1;
+const UNIT: &str = "minicluster-ssh-rollback";
+
+/// Where a rotation stands on this host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Revoked; restored at the deadline unless confirmed.
+    Armed,
+    /// Confirmed: the old key is gone for good.
+    Confirmed,
+    /// Restored.
+    RolledBack,
+}
+
+/// What the host knows of the last rotation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    version: u32,
+    /// The rotation.
+    pub id: String,
+    /// Where it stands.
+    pub state: State,
+    /// When it is rolled back, in seconds since 1970.
+    pub deadline: i64,
+    /// What to restore.
+    pub restore: Vec<Edit>,
+    /// Whether sshd has to read its configuration afterwards.
+    pub reload: bool,
+}
+
+impl Record {
+    /// An armed rollback.
+    #[must_use]
+    pub const fn armed(id: String, deadline: i64, restore: Vec<Edit>, reload: bool) -> Self {
+        Self { version: VERSION, id, state: State::Armed, deadline, restore, reload }
+    }
+}
+
+/// The directory with the record, held by this process alone where it was locked.
+pub struct Guard {
+    directory: PathBuf,
+    units: PathBuf,
+    /// What is known; none: there was no rotation yet.
+    pub record: Option<Record>,
+    _lock: Option<OwnedFd>,
+}
+
+impl Guard {
+    /// Reads without lock and without writing.
+    ///
+    /// # Errors
+    /// The record cannot be read.
+    pub fn read(directory: &Path, units: &Path) -> Result<Self> {
+        let path = directory.join("rotation.json");
+        let record = match fs::read(&path) {
+            Ok(text) => Some(serde_json::from_slice::<Record>(&text)),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+        };
+        let record = record.transpose().with_context(|| {
+            format!("{} is damaged: compare `authorized_keys` by hand, then remove it", path.display())
+        })?;
+        Ok(Self { directory: directory.into(), units: units.into(), record, _lock: None })
+    }
+
+    /// Waits until nobody else decides, and reads.
+    ///
+    /// # Errors
+    /// The directory cannot be made or locked, or the record not be read.
+    pub fn lock(directory: &Path, units: &Path) -> Result<Self> {
+        Directory { path: directory.into(), attributes: Attributes::mode(0o700) }.plan()?.apply()?;
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let path = directory.join("lock");
+        let lock = open(&path, flags, Mode::RUSR | Mode::WUSR)
+            .map_err(std::io::Error::from)
+            .and_then(|lock| flock(&lock, FlockOperation::LockExclusive).map(|()| lock).map_err(Into::into))
+            .with_context(|| format!("cannot lock {}", path.display()))?;
+        Ok(Self { _lock: Some(lock), ..Self::read(directory, units)? })
+    }
+
+    /// Arms the rollback: from here on the host restores what `record` says, whatever becomes of this
+    /// process, of the connection or of the machine.
+    ///
+    /// # Errors
+    /// It cannot be made sure; then nothing may be revoked.
+    pub fn arm(&mut self, record: Record, window: u32, sshd: &Sshd) -> Result<()> {
+        let program = self.directory.join("program");
+        let own = fs::read("/proc/self/exe").context("cannot read this program")?;
+        File::public(&program, own, Attributes::mode(0o700)).plan()?.apply()?;
+        let runs = Command::new(&program).arg("--help").output().is_ok_and(|it| it.status.success());
+        if !runs {
+            bail!("{} cannot be run (mounted noexec?): give another option 'directory'", program.display());
+        }
+        let arguments = serde_json::json!({
+            "step": "expire", "id": record.id, "directory": self.directory, "unit_directory": self.units,
+            "sshd": sshd.program, "sshd_config": sshd.config, "sshd_unit": sshd.unit,
+        });
+        let arguments_path = self.directory.join("expire.json");
+        self.write(&arguments_path, &format!("{arguments:#}\n"), 0o600)?;
+        fault::point("ssh_key_rotation:program");
+        let run = format!("{} {}", program.display(), arguments_path.display());
+        self.write(&self.units.join(format!("{UNIT}.service")), &service(&run), 0o644)?;
+        self.write(&self.units.join(format!("{UNIT}.timer")), &timer(record.deadline, window)?, 0o644)?;
+        systemctl(&["daemon-reload"])?;
+        let timer = format!("{UNIT}.timer");
+        systemctl(&["enable", "--quiet", &timer])?;
+        // Not `start`: one that runs already is to take the new deadline.
+        systemctl(&["restart", &timer])?;
+        fault::point("ssh_key_rotation:timer");
+        self.save(record)?;
+        fault::point("ssh_key_rotation:armed");
+        Ok(())
+    }
+
+    /// Restores what was there, once; says whether there was something to do.
+    ///
+    /// # Errors
+    /// Something cannot be restored. Everything else is; the next attempt does the rest.
+    pub fn roll_back(&mut self, sshd: &Sshd) -> Result<bool> {
+        let Some(record) = self.record.clone().filter(|it| it.state == State::Armed) else {
+            return Ok(false);
+        };
+        let mut failed = Vec::new();
+        for edit in &record.restore {
+            failed.extend(edit.write().err().map(|it| format!("{it:#}")));
+            fault::point("ssh_key_rotation:restored");
+        }
+        if record.reload {
+            failed.extend(sshd.reload().err().map(|it| format!("{it:#}")));
+        }
+        if !failed.is_empty() {
+            bail!("cannot restore everything: {}", failed.join("; "));
+        }
+        self.save(Record { state: State::RolledBack, ..record })?;
+        Ok(true)
+    }
+
+    /// Notes that all is well: nothing will be restored.
+    ///
+    /// # Errors
+    /// It cannot be written; then the rollback stays armed.
+    pub fn confirm(&mut self) -> Result<()> {
+        let Some(record) = self.record.clone() else { return Ok(()) };
+        self.save(Record { state: State::Confirmed, restore: Vec::new(), ..record })
+    }
+
+    /// Whether something of a decided rollback still lies around.
+    #[must_use]
+    pub fn is_untidy(&self) -> bool {
+        let decided = self.record.as_ref().is_none_or(|it| it.state != State::Armed);
+        decided && self.leftovers().iter().any(|it| it.exists())
+    }
+
+    /// Takes the timer and the program away, once it is decided.
+    ///
+    /// # Errors
+    /// systemd does not answer, or a file cannot be removed.
+    pub fn tidy(&self) -> Result<()> {
+        if !self.is_untidy() {
+            return Ok(());
+        }
+        if self.units.join(format!("{UNIT}.timer")).exists() {
+            systemctl(&["disable", "--quiet", "--now", &format!("{UNIT}.timer")])?;
+        }
+        for path in self.leftovers() {
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(error).with_context(|| format!("cannot remove {}", path.display()));
+                }
+                _ => {}
+            }
+        }
+        systemctl(&["daemon-reload"]).map(drop)
+    }
+
+    fn leftovers(&self) -> [PathBuf; 4] {
+        [
+            self.units.join(format!("{UNIT}.timer")),
+            self.units.join(format!("{UNIT}.service")),
+            self.directory.join("expire.json"),
+            self.directory.join("program"),
+        ]
+    }
+
+    fn save(&mut self, record: Record) -> Result<()> {
+        let text = serde_json::to_string_pretty(&record)? + "\n";
+        // Beside public keys it may hold options of a user's own.
+        let file =
+            File::secret(self.directory.join("rotation.json"), Secret::new(text), Attributes::mode(0o600));
+        file.plan()?.apply()?;
+        self.record = Some(record);
+        Ok(())
+    }
+
+    #[allow(clippy::unused_self)]
+    fn write(&self, path: &Path, text: &str, mode: u32) -> Result<()> {
+        File::public(path, text, Attributes::mode(mode)).plan()?.apply()
+    }
+}
+
+fn service(run: &str) -> String {
+    format!(
+        "[Unit]\nDescription=Restore the ssh keys of a rotation that nobody confirmed\nStartLimitIntervalSec=0\n\n\
+         [Service]\nType=oneshot\nExecStart={run}\nRestart=on-failure\nRestartSec=5\n"
+    )
+}
+
+/// Fires at the deadline by the clock, at the next boot when the machine was off then, and, should the
+/// clock be set back, soon after the deadline or the boot nevertheless.
+fn timer(deadline: i64, window: u32) -> Result<String> {
+    let at = OffsetDateTime::from_unix_timestamp(deadline)?;
+    let (date, time) = (at.date(), at.time());
+    Ok(format!(
+        "[Unit]\nDescription=Deadline of a rotation of ssh keys\n\n[Timer]\nOnCalendar={}-{:02}-{:02} {:02}:{:02}:{:02} UTC\n\
+         Persistent=true\nOnActiveSec={}s\nAccuracySec=1s\n\n[Install]\nWantedBy=timers.target\n",
+        date.year(),
+        u8::from(date.month()),
+        date.day(),
+        time.hour(),
+        time.minute(),
+        time.second(),
+        window + 5
+    ))
+}
