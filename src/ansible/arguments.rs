@@ -64,13 +64,15 @@ pub struct Argument {
     pub choices: &'static [&'static str],
     /// Whether its value must never be shown.
     pub no_log: bool,
+    /// Whether a path must be absolute.
+    pub absolute: bool,
     /// What it means: the comment on the struct's field.
     pub about: &'static str,
 }
 
 impl Argument {
     const fn of(kind: Kind) -> Self {
-        Self { kind, required: false, default: None, choices: &[], no_log: false, about: "" }
+        Self { kind, required: false, default: None, choices: &[], no_log: false, absolute: false, about: "" }
     }
     /// A string.
     #[must_use]
@@ -139,6 +141,12 @@ impl Argument {
     #[must_use]
     pub fn no_log(mut self) -> Self {
         self.no_log = true;
+        self
+    }
+    /// A relative path is refused: it would lie beside the playbook, wherever that is.
+    #[must_use]
+    pub fn absolute(mut self) -> Self {
+        self.absolute = true;
         self
     }
     /// What it means. [`arguments!`](crate::arguments) calls it with the field's comment.

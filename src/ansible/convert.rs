@@ -79,7 +79,7 @@ fn option(argument: &Argument, value: Value, path: &str, errors: &mut Vec<String
 fn one(argument: &Argument, value: Value, path: &str, errors: &mut Vec<String>) -> Result<Value, String> {
     match &argument.kind {
         Kind::Str => Ok(scalar::text(&value).into()),
-        Kind::Path => Ok(scalar::path(&scalar::text(&value)).into()),
+        Kind::Path => path_of(argument, &value),
         Kind::Int => scalar::int(&value),
         Kind::Float => scalar::float(&value),
         Kind::Bool => scalar::bool(&value),
@@ -102,6 +102,16 @@ fn one(argument: &Argument, value: Value, path: &str, errors: &mut Vec<String>) 
             Ok(Value::Object(options(spec, scalar::dict(value)?, &format!("{path}."), errors)))
         }
     }
+}
+
+fn path_of(argument: &Argument, value: &Value) -> Result<Value, String> {
+    let path = scalar::path(&scalar::text(value));
+    if argument.absolute && !path.starts_with('/') {
+        return Err(format!(
+            "'{path}' is a relative path, and would lie beside the playbook; write one that begins with '/' or '~/'"
+        ));
+    }
+    Ok(path.into())
 }
 
 /// Refuses what is not among the choices. `True` and `False` mean the one choice that is their
@@ -178,5 +188,16 @@ mod tests {
                 "missing required option 'listen[0].port'",
             ]
         );
+    }
+
+    #[test]
+    fn a_relative_path_is_refused_where_it_must_be_absolute() {
+        let spec = Spec(vec![("at", Argument::path().absolute().required())]);
+        let convert = |path: &str| convert(&spec, Map::from_iter([("at".to_owned(), json!(path))]));
+        assert_eq!(convert("/srv/x").unwrap()["at"], json!("/srv/x"));
+        for relative in ["", "x", "./x", "../x", "a/~"] {
+            let error = convert(relative).unwrap_err().concat();
+            assert!(error.starts_with(&format!("option 'at': '{relative}' is a relative path")), "{error}");
+        }
     }
 }

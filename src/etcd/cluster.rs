@@ -21,7 +21,7 @@ arguments! {
     /// Options of `etcd_cluster`.
     pub struct Params {
         /// The file that remembers the cluster, on the control node.
-        pub record: PathBuf => Argument::path().required(),
+        pub record: PathBuf => Argument::path().absolute().required(),
         /// Host to peer URL of every host that ought to be a member.
         pub expected: Map<String, Value> => Argument::dict().required(),
         /// Host to what `etcd_member` observed there. Hosts that did not answer are missing.

@@ -15,6 +15,7 @@ use super::{
     revocation, serial,
     state::{Standing, State},
     store::Store,
+    variables,
     vault::Vault,
     whole_second,
 };
@@ -24,7 +25,9 @@ crate::arguments! {
     /// Options of `x509_ca`.
     pub struct Params {
         /// Where the control node keeps its secrets.
-        pub private_dir: PathBuf => Argument::path().required(),
+        pub private_dir: PathBuf => Argument::path().absolute().required(),
+        /// Ansible's setting of this name. Where it is true, hosts could set the variables that are decided from: nothing is done.
+        pub inject_facts_as_vars: bool => Argument::bool().required(),
         /// The cluster's internal domain; it appears in the name of a new CA.
         pub domain: String => Argument::str().required(),
         /// Every host of the inventory, also those that take no part in this run.
@@ -78,6 +81,7 @@ impl Module for X509Ca {
     type Plan = Plan;
 
     fn plan(params: Params, task: &Task) -> Result<Plan> {
+        variables::refuse_facts(params.inject_facts_as_vars)?;
         let store = if task.check_mode {
             Store::read(&params.private_dir)?
         } else {

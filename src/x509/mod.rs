@@ -32,6 +32,7 @@ pub mod stale;
 pub mod state;
 pub mod step;
 pub mod store;
+pub mod variables;
 pub mod vault;
 
 pub use crate::ansible::duration;

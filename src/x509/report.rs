@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{service::Side, state::Standing};
 
@@ -42,6 +42,8 @@ pub struct Report {
     /// What it trusts and holds.
     #[serde(flatten)]
     pub standing: Standing,
+    /// What its variables say of the whole cluster.
+    pub settings: Map<String, Value>,
     /// Addresses that it has, where these are asked for.
     pub reported_addresses: Vec<IpAddr>,
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 
 use super::{
@@ -64,6 +64,8 @@ crate::arguments! {
         pub backdate: String => Argument::str().default("1h"),
         /// A certificate is renewed when this part of its lifetime is left.
         pub renew_fraction: f64 => Argument::float().default(0.333),
+        /// What this host's variables say of the whole cluster; returned, for `x509_sign` to compare.
+        pub settings: Map<String, Value> => Argument::dict().default(json!({})),
         /// The type of new private keys.
         pub key_type: KeyType => Argument::str().default("ecdsa_p256").choices(KeyType::CHOICES),
     }
@@ -83,6 +85,7 @@ pub struct Plan {
     issuers: BTreeSet<String>,
     restarts_owed: bool,
     reported: BTreeSet<IpAddr>,
+    settings: Map<String, Value>,
 }
 
 struct Asked {
@@ -148,6 +151,7 @@ impl Plan {
             ("issuers", json!(self.issuers)),
             ("restarts_owed", json!(self.restarts_owed)),
             ("reported_addresses", json!(self.reported)),
+            ("settings", json!(self.settings)),
         ] {
             outcome.values.insert(name.into(), value);
         }
@@ -190,6 +194,7 @@ fn look(params: &Params, now: OffsetDateTime) -> Result<Plan> {
         restarts_owed: owed(&params.ledger, &params.services)?,
         layout,
         reported,
+        settings: params.settings.clone(),
     };
     for wanted in wanted {
         let folder = plan.layout.live(&wanted.credential, wanted.side);

@@ -3,7 +3,7 @@
 use std::{borrow::Borrow, collections::BTreeMap, path::PathBuf};
 
 use anyhow::{Context, Result, anyhow};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 
 use super::{
@@ -19,6 +19,7 @@ use super::{
     serial,
     service::Services,
     store::Store,
+    variables,
     vault::Vault,
     whole_second,
 };
@@ -28,13 +29,17 @@ crate::arguments! {
     /// Options of `x509_sign`.
     pub struct Params {
         /// Where the control node keeps its secrets.
-        pub private_dir: PathBuf => Argument::path().required(),
+        pub private_dir: PathBuf => Argument::path().absolute().required(),
+        /// Ansible's setting of this name. Where it is true, hosts could set the variables that are decided from: nothing is done.
+        pub inject_facts_as_vars: bool => Argument::bool().required(),
         /// The cluster's internal domain.
         pub domain: String => Argument::str().required(),
         /// Metadata of all services, by name.
         pub services: Services => Argument::dict().required(),
         /// The inventory's groups: hosts by group; the group of a service has its name.
         pub groups: BTreeMap<String, Vec<String>> => Argument::dict().required(),
+        /// Variables that hold for the whole cluster. A host for which `x509_request` was given others is refused.
+        pub settings: Map<String, Value> => Argument::dict().default(json!({})),
         /// What `x509_request` returned, by host.
         pub reports: Reports => Argument::dict().required(),
         /// `ansible_host` by host. With `report_addresses` every host of the inventory is needed.
@@ -76,6 +81,7 @@ impl Module for X509Sign {
     type Plan = Plan;
 
     fn plan(params: Params, task: &Task) -> Result<Plan> {
+        variables::refuse_facts(params.inject_facts_as_vars)?;
         let policy = Policy::new(&params.lifetime, &params.backdate, 0.0, params.key_type)?;
         let store = if task.check_mode {
             Store::read(&params.private_dir)?
@@ -100,8 +106,10 @@ impl Module for X509Sign {
         };
         let past = Past { state: store.state.as_ref(), index: &store.index, now: OffsetDateTime::now_utc() };
         let decide = |(name, report): (&String, &Result<Report, String>)| {
-            let report = report.as_ref().map_err(|error| anyhow!("{error}"));
-            let granted = report.and_then(|it| grant(&inventory, &past, &params.reports, name, it));
+            let granted = report.as_ref().map_err(|error| anyhow!("{error}")).and_then(|report| {
+                variables::refuse_others(&params.settings, name, &report.settings)?;
+                grant(&inventory, &past, &params.reports, name, report)
+            });
             (name.clone(), granted)
         };
         let hosts = params.reports.all().map(decide).collect();

@@ -114,7 +114,13 @@ impl Cluster {
         let hosts: Vec<_> = self.hosts.keys().collect();
         let module = Module::new(
             "x509_ca",
-            json!({"private_dir": self.private_dir(), "domain": DOMAIN, "hosts": hosts, "reports": reports}),
+            json!({
+                "private_dir": self.private_dir(),
+                "inject_facts_as_vars": false,
+                "domain": DOMAIN,
+                "hosts": hosts,
+                "reports": reports,
+            }),
         );
         self.ca.iter().fold(module, |module, (name, value)| module.with(name, value.clone()))
     }
@@ -127,6 +133,7 @@ impl Cluster {
             "x509_sign",
             json!({
                 "private_dir": self.private_dir(),
+                "inject_facts_as_vars": false,
                 "domain": DOMAIN,
                 "services": self.services,
                 "groups": groups,

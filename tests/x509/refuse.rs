@@ -194,6 +194,46 @@ fn a_name_of_its_own_may_be_given_twice() {
 }
 
 #[test]
+fn a_host_whose_variables_are_others() {
+    let cluster = Cluster::new(&["host1", "host2"]);
+    let with = |host: &str, lifetime: &str| {
+        let settings = json!({"common_certificate_lifetime": lifetime, "cluster_networks": []});
+        cluster.request(host).with("settings", settings).run().0
+    };
+    let sign = |reports: Value| {
+        let settings = json!({"common_certificate_lifetime": "365d", "cluster_networks": []});
+        cluster.sign(&reports).with("settings", settings).run().0["hosts"].clone()
+    };
+    cluster.authority(&json!({})).run();
+    let hosts = sign(json!({"host1": with("host1", "30d"), "host2": with("host2", "365d")}));
+    let expected = "the variable 'common_certificate_lifetime' is \"30d\" for host 'host1', but certificates are \
+                    signed with \"365d\"";
+    let why = hosts["host1"]["refused"][0].as_str().unwrap();
+    assert!(why.starts_with(expected) && hosts["host1"]["certificates"] == json!([]), "{why}");
+    assert_eq!(hosts["host2"]["certificates"].as_array().unwrap().len(), 4);
+    // One that keeps quiet of it is refused too.
+    let hosts = sign(json!({"host1": cluster.request("host1").run().0}));
+    assert!(hosts["host1"]["refused"].to_string().contains("is null for host 'host1'"), "{hosts}");
+}
+
+#[test]
+fn facts_that_stand_as_variables() {
+    let cluster = Cluster::new(&["host1", "host2"]);
+    let reports = cluster.reports(&["host1", "host2"]);
+    let private_dir = cluster.private_dir();
+    for module in [cluster.authority(&reports), cluster.sign(&reports)] {
+        let message = module.clone().with("inject_facts_as_vars", true).fail();
+        assert!(message.contains("set `inject_facts_as_vars = false`"), "{message}");
+        let message = module.clone().check().with("inject_facts_as_vars", "True").fail();
+        assert!(message.contains("set `inject_facts_as_vars = false`"), "{message}");
+        // A relative path would be another directory for another playbook.
+        let message = module.with("private_dir", "private").fail();
+        assert!(message.contains("option 'private_dir': 'private' is a relative path"), "{message}");
+    }
+    assert!(!private_dir.exists());
+}
+
+#[test]
 fn a_common_name_that_is_too_long() {
     let cluster = Cluster::new(&["a-host-whose-name-is-so-long-that-it-does-not-fit-with-a-service"]);
     let message = cluster.request("a-host-whose-name-is-so-long-that-it-does-not-fit-with-a-service").fail();
