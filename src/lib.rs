@@ -6,6 +6,7 @@
 pub mod ansible;
 pub mod cli;
 pub mod diagnostic;
+pub mod election;
 pub mod etcd;
 pub mod inventory;
 pub mod node;

@@ -1,0 +1,170 @@
+//! The state directory: one process at a time, each state whole and on the disk when the call returns, and no
+//! going on with a state that cannot be read.
+
+use std::{
+    fs,
+    io::ErrorKind,
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+use rustix::{
+    fs::{FlockOperation, Mode, OFlags, flock, open},
+    io::{Errno, FdFlags, fcntl_setfd},
+    rand::{GetRandomFlags, getrandom},
+};
+
+use super::{NodeId, Stage, State, identity::hex};
+use crate::ansible::{
+    fault,
+    files::{Attributes, Directory, File},
+};
+
+/// What this node keeps, below the state directory.
+pub struct Disk {
+    path: PathBuf,
+    _lock: OwnedFd,
+}
+
+/// The directory of the election below `--state-dir`.
+#[must_use]
+pub fn directory(state_dir: &Path) -> PathBuf {
+    state_dir.join("election")
+}
+
+impl Disk {
+    /// Makes the directory if need be, and keeps every other process out.
+    ///
+    /// # Errors
+    /// The directory cannot be made, or another election runs.
+    pub fn open(state_dir: &Path) -> Result<Self> {
+        let path = directory(state_dir);
+        Directory { path: path.clone(), attributes: Attributes::mode(0o700) }.plan()?.apply()?;
+        let lock = lock(&path.join("lock"), FlockOperation::NonBlockingLockExclusive)?;
+        let Some(lock) = lock else {
+            bail!("another election is running with {}; wait for it, or end it", path.display())
+        };
+        Ok(Self { path, _lock: lock })
+    }
+
+    /// Replaces the state, and waits for the disk.
+    ///
+    /// # Errors
+    /// It cannot be written; what was there is still there.
+    pub fn write(&self, state: &State) -> Result<()> {
+        let (before, after) = points(state);
+        fault::point(before);
+        let text = serde_json::to_vec_pretty(state)?;
+        File::public(self.path.join("state.json"), text, Attributes::mode(0o600)).plan()?.apply()?;
+        fault::point(after);
+        Ok(())
+    }
+
+    /// What keeps two actions from running at once.
+    #[must_use]
+    pub fn action_lock(&self) -> ActionLock {
+        ActionLock(self.path.join("action.lock"))
+    }
+}
+
+/// Held by the action itself, also when this program is killed under it.
+pub struct ActionLock(PathBuf);
+
+impl ActionLock {
+    /// Takes it for a program that is started next; `None`: an action of a process before this one still has it.
+    ///
+    /// # Errors
+    /// The file cannot be used.
+    pub fn take(&self, wait: bool) -> Result<Option<OwnedFd>> {
+        let kind =
+            if wait { FlockOperation::LockExclusive } else { FlockOperation::NonBlockingLockExclusive };
+        let taken = lock(&self.0, kind)?;
+        if let Some(taken) = &taken {
+            fcntl_setfd(taken, FdFlags::empty())?;
+        }
+        Ok(taken)
+    }
+}
+
+/// `None`: another process has it.
+fn lock(path: &Path, kind: FlockOperation) -> Result<Option<OwnedFd>> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = open(path, flags, Mode::RUSR | Mode::WUSR);
+    let file = file.with_context(|| format!("cannot open {}", path.display()))?;
+    match flock(&file, kind) {
+        Ok(()) => Ok(Some(file)),
+        Err(Errno::WOULDBLOCK) => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
+    }
+}
+
+/// Where a test kills this program: before and after each kind of write.
+const fn points(state: &State) -> (&'static str, &'static str) {
+    match (state.stage, state.ballot.is_some()) {
+        (Stage::Free, false) => ("election:identity", "election:identity-written"),
+        (Stage::Free, true) => ("election:promise", "election:promise-written"),
+        (Stage::Locked, _) => ("election:lock", "election:lock-written"),
+        (Stage::Started, _) => ("election:start", "election:start-written"),
+        (Stage::Ran, _) => ("election:ran", "election:ran-written"),
+        (Stage::Done, _) => ("election:done", "election:done-written"),
+    }
+}
+
+/// What a node has persisted; `None`: nothing yet. Writes nothing.
+///
+/// # Errors
+/// It is there and cannot be read.
+pub fn read(state_dir: &Path) -> Result<Option<State>> {
+    let path = directory(state_dir).join("state.json");
+    let text = match fs::read(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+    };
+    let state: State = serde_json::from_slice(&text).with_context(|| {
+        format!(
+            "cannot understand {}, which holds this node's votes; restore it, or remove it if this machine is to be \
+             a new member",
+            path.display()
+        )
+    })?;
+    if state.version != State::VERSION {
+        bail!(
+            "{} is of version {}; this program knows version {}",
+            path.display(),
+            state.version,
+            State::VERSION
+        );
+    }
+    Ok(Some(state))
+}
+
+/// The state to go on with: what is on the disk, or a new node's. `chosen` is the operator's id for it.
+///
+/// # Errors
+/// It cannot be read, or is another machine's.
+pub fn state(disk: &Disk, state_dir: &Path, machine_id: &[u8], chosen: Option<&NodeId>) -> Result<State> {
+    let found = read(state_dir)?;
+    let seed = if let Some(state) = &found {
+        state.seed.clone()
+    } else {
+        let mut seed = [0; 16];
+        getrandom(&mut seed, GetRandomFlags::empty()).context("no random numbers")?;
+        hex(&seed)
+    };
+    let id = chosen.cloned().unwrap_or_else(|| NodeId::derive(machine_id, seed.as_bytes()));
+    match found {
+        Some(state) if state.id == id => return Ok(state),
+        Some(state) if !state.is_new() => bail!(
+            "{} holds the votes of node {}, but this is node {id}; it was copied from another machine, or the machine \
+             id has changed: remove it if this machine is to be a new member",
+            directory(state_dir).display(),
+            state.id
+        ),
+        _ => {}
+    }
+    let state = State::new(id, seed);
+    disk.write(&state)?;
+    Ok(state)
+}

@@ -1,0 +1,90 @@
+//! Who a node is: an id that a copied disk image does not share, and that survives a restart.
+
+use std::fmt;
+
+use anyhow::{Result, bail};
+use ring::hmac;
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// A node's id: an HMAC over its machine id and a random value of its own, or what `--node-id` says.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct NodeId(String);
+
+/// Longer ones do not fit into a TXT record beside the rest.
+const LONGEST: usize = 64;
+
+impl NodeId {
+    /// The default id: 128 bits of HMAC-SHA-256 over the machine id, keyed with the node's random value.
+    #[must_use]
+    pub fn derive(machine_id: &[u8], seed: &[u8]) -> Self {
+        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, seed), machine_id);
+        Self(hex(&tag.as_ref()[..16]))
+    }
+
+    /// An id that somebody chose.
+    ///
+    /// # Errors
+    /// It is empty, longer than 64 characters, or has others than letters, digits, `-`, `.` and `_`.
+    pub fn parse(text: &str) -> Result<Self> {
+        let fits = |it: u8| it.is_ascii_alphanumeric() || matches!(it, b'-' | b'.' | b'_');
+        if text.is_empty() || text.len() > LONGEST || !text.bytes().all(fits) {
+            bail!("the node id '{text}' is not 1 to {LONGEST} letters, digits, '-', '.' or '_'");
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// As text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Its first characters, enough for a person.
+    #[must_use]
+    pub fn short(&self) -> &str {
+        &self.0[..self.0.len().min(8)]
+    }
+}
+
+impl<'de> Deserialize<'de> for NodeId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::parse(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
+}
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+/// Bytes as lower-case hexadecimal digits.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    bytes.iter().flat_map(|it| [it >> 4, it & 15]).map(|it| char::from(DIGITS[usize::from(it)])).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_depends_on_the_machine_and_on_the_random_value() {
+        let id = NodeId::derive(b"machine", b"seed");
+        assert_eq!(id, NodeId::derive(b"machine", b"seed"));
+        assert_ne!(id, NodeId::derive(b"machine", b"other"));
+        assert_ne!(id, NodeId::derive(b"other", b"seed"));
+        assert_eq!((id.as_str().len(), id.short().len()), (32, 8));
+    }
+
+    #[test]
+    fn a_chosen_id_is_short_and_plain() {
+        assert_eq!(NodeId::parse("node-1.a_B").unwrap().as_str(), "node-1.a_B");
+        for bad in ["", "a b", "ä", "a/b", &"x".repeat(65)] {
+            assert!(NodeId::parse(bad).is_err(), "{bad}");
+        }
+        assert!(serde_json::from_str::<NodeId>(r#""a b""#).is_err());
+    }
+}
