@@ -1,15 +1,19 @@
 """Local hosts and the operator's directory, for tests that break things on the way."""
 
+import atexit
 import contextlib
+import functools
 import os
 import pathlib
 import re
-import shutil
 import signal
 import subprocess
+import threading
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 HOSTS = [f"host{number}" for number in range(1, 6)]
+# Seconds: far above what a run takes, far below the patience of TCP with a host that is gone.
+DEADLINE = 400
 
 # A run takes a third of the time without these.
 NO_CORE = """
@@ -46,6 +50,14 @@ class Run:
         return re.split(r"PLAY (?:\[|RECAP)", after)[0]
 
 
+@functools.cache
+def shared():
+    """The hosts of the tests that leave them as good as they found them: made once, gone at the end."""
+    cluster = Cluster("")
+    atexit.register(cluster.close)
+    return cluster
+
+
 class Cluster:
     """The hosts host1, host2, … at `subnet`.11 and up, for one test suite; `name` keeps two suites apart."""
 
@@ -80,6 +92,12 @@ class Cluster:
             return (self.directory / "services.lock").read_text()
         return ""
 
+    def converges(self, *arguments):
+        """A run that must succeed."""
+        run = self.run(*arguments)
+        assert run.status == 0, run.text
+        return run
+
     def run(self, *arguments, kill_at=None, environment=None):
         """Runs site.yml; with `kill_at`, kills all of the run as soon as its output has that text."""
         command = ["ansible-playbook", ROOT / "site.yml", *arguments]
@@ -87,12 +105,17 @@ class Cluster:
                                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                    start_new_session=True)
         lines = []
+        hangs = threading.Timer(DEADLINE, os.killpg, [process.pid, signal.SIGKILL])
+        hangs.start()
         with process.stdout as output:
             for line in output:
                 lines.append(line)
                 if kill_at and kill_at in line:
                     os.killpg(process.pid, signal.SIGKILL)
-        return Run(process.wait(), "".join(lines))
+        status = process.wait()
+        assert hangs.is_alive(), f"still running after {DEADLINE} s: {''.join(lines)}"
+        hangs.cancel()
+        return Run(status, "".join(lines))
 
     def on(self, host, command):
         """Standard output of a shell command as root on a host."""
@@ -104,24 +127,32 @@ class Cluster:
 
     @contextlib.contextmanager
     def dead(self, *hosts):
-        """Hosts that lose their power: they say no goodbye, so that open connections hang."""
-        for host in hosts:
-            box = f"minicluster-{self.name}-{host}"
-            subprocess.run(["docker", "exec", box, "ip", "link", "set", "eth0", "down"], check=True)
-            subprocess.run(["docker", "kill", box], check=True, stdout=subprocess.DEVNULL)
+        """Hosts whose power is off."""
+        self.docker("kill", *(f"minicluster-{self.name}-{host}" for host in hosts))
         try:
             yield
         finally:
             self.up()
 
-    def running(self, service):
+    @contextlib.contextmanager
+    def unplugged(self, *hosts):
+        """Hosts without their network cable: no goodbye, so that connections which are open hang."""
+        network = f"minicluster-{self.name}"
+        for host in hosts:
+            self.docker("network", "disconnect", network, f"{network}-{host}")
+        try:
+            yield
+        finally:
+            for host in hosts:
+                address = f"{self.subnet}.{10 + int(host.removeprefix('host'))}"
+                self.docker("network", "connect", "--ip", address, network, f"{network}-{host}")
+
+    @staticmethod
+    def docker(*arguments):
+        subprocess.run(["docker", *arguments], check=True, stdout=subprocess.DEVNULL)
+
+    def placed(self, service):
         """The hosts on which the inventory places a service."""
         graph = subprocess.run(["ansible", service, "--list-hosts"], cwd=self.directory, env=self.environment,
                                check=True, stdout=subprocess.PIPE, text=True).stdout
         return graph.split()[2:]
-
-    def forget(self):
-        """Removes everything the operator's directory holds of earlier runs, the CA too."""
-        for name in ["services.lock", "private"]:
-            path = self.directory / name
-            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)

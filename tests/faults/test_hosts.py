@@ -2,7 +2,7 @@
 
 import unittest
 
-from cluster import HELLO, HOSTS, NO_CORE, Cluster
+from cluster import HELLO, HOSTS, NO_CORE, shared
 
 SERVICES = NO_CORE + HELLO + """
 lonely:
@@ -15,54 +15,51 @@ marked:
 class Hosts(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.cluster = Cluster(SERVICES)
-        cls.addClassCleanup(cls.cluster.close)
-        first = cls.cluster.run()
-        assert first.status == 0, first.text
-
-    def converges(self):
-        run = self.cluster.run()
-        self.assertEqual(run.status, 0, run.text)
-        return run
+        cls.cluster = shared()
+        cls.cluster.write_services(SERVICES)
+        cls.cluster.converges()
 
     def greeting(self, host):
         return self.cluster.on(host, "grep -o '\"[^\"]*{socket.gethostname()}' /usr/local/bin/hello")
 
-    def test_a_dead_host_in_each_position(self):
-        for dead in HOSTS:
-            with self.subTest(dead=dead), self.cluster.dead(dead):
-                run = self.cluster.run("--extra-vars", f"hello_greeting=Without-{dead}")
+    def test_dead_hosts_in_each_position(self):
+        """The first, the last, the only one of a service: in two runs each host is dead once, and once survives."""
+        cluster = self.cluster
+        for hosts, dead in [(HOSTS[::2], cluster.unplugged), (HOSTS[1::2], cluster.dead)]:
+            with self.subTest(dead=hosts), dead(*hosts):
+                word = "Without-" + "-".join(hosts)
+                run = cluster.run("--extra-vars", f"hello_greeting={word}")
                 self.assertNotEqual(run.status, 0, "the exit status says that the run was partial")
-                self.assertEqual(run.recap[dead]["unreachable"], 1, run.text)
-                for alive in HOSTS:
-                    if alive != dead:
-                        self.assertEqual((run.recap[alive]["unreachable"], run.recap[alive]["failed"]), (0, 0), run.text)
-                        self.assertIn(f"[{alive}]", run.play("Turn down"), "later plays run")
-                for host in self.cluster.running("hello"):
-                    if host != dead:
-                        self.assertIn(f"Without-{dead}", self.greeting(host))
-        self.converges()
-        self.assertEqual(self.converges().changed(), 0)
+                for host in HOSTS:
+                    count = run.recap[host]
+                    self.assertEqual((count["unreachable"], count["failed"]), (host in hosts, 0), run.text)
+                    self.assertEqual(f"[{host}]" in run.play("Turn down"), host not in hosts, "later plays run")
+                for host in set(cluster.placed("hello")) - set(hosts):
+                    self.assertIn(word, self.greeting(host))
+        cluster.converges()
+        run = cluster.converges()
+        self.assertEqual(run.changed(), 0, run.text)
 
     def test_a_failing_service_with_one_instance(self):
-        (host,) = self.cluster.running("lonely")
-        run = self.cluster.run("--extra-vars", "lonely_breaks=true hello_greeting=Lonely")
+        cluster = self.cluster
+        (host,) = cluster.placed("lonely")
+        run = cluster.run("--extra-vars", "lonely_breaks=true hello_greeting=Lonely")
         self.assertEqual(run.status, 2, run.text)
         self.assertEqual({name for name, it in run.recap.items() if it["failed"]}, {host}, run.text)
         for other in set(HOSTS) - {host}:
             self.assertIn(f"[{other}]", run.play("Turn down"), "later plays run")
-        for other in set(self.cluster.running("hello")) - {host}:
+        for other in set(cluster.placed("hello")) - {host}:
             self.assertIn("Lonely", self.greeting(other))
-        self.converges()
-        self.assertEqual(self.converges().changed(), 0)
+        cluster.converges()
 
     def test_a_global_role_runs_everywhere(self):
-        marked = [host for host in HOSTS if self.cluster.on(host, "test -e /etc/marked && echo marked || true")]
-        self.assertEqual(marked, sorted(self.cluster.running("marked")))
+        cluster = self.cluster
+        marked = [host for host in HOSTS if cluster.on(host, "test -e /etc/marked && echo marked || true")]
+        self.assertEqual(marked, sorted(cluster.placed("marked")))
         extra = (set(HOSTS) - set(marked)).pop()
-        self.cluster.on(extra, "touch /etc/marked")
-        self.assertEqual(self.cluster.run("--tags", "marked").changed(), 1)
-        self.cluster.on(extra, "test ! -e /etc/marked")
+        cluster.on(extra, "touch /etc/marked")
+        self.assertEqual(cluster.run("--tags", "marked").changed(), 1)
+        cluster.on(extra, "test ! -e /etc/marked")
 
     def test_limit_leaves_the_others_and_their_places_alone(self):
         before = self.cluster.lock()

@@ -1,46 +1,65 @@
-"""A service that is deleted is turned down: stopped, without credentials, its data kept."""
+"""What moves away or is deleted is turned down: stopped, without credentials, its data kept; never too early."""
 
 import unittest
 
-from cluster import HELLO, HOSTS, NO_CORE, Cluster
+from cluster import HELLO, HOSTS, NO_CORE, shared
+
+# What a move needs: certificates, the service's role, turndown.
+MOVE = ["--tags", "credentials,hello,turndown"]
 
 
 class Turndown(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.cluster = Cluster(NO_CORE + HELLO)
-        cls.addClassCleanup(cls.cluster.close)
-        first = cls.cluster.run()
-        assert first.status == 0, first.text
+        cls.cluster = shared()
+        cls.cluster.write_services(NO_CORE + HELLO)
+        cls.cluster.converges()
 
-    def test_moved_then_deleted(self):
+    def test_moved_while_hosts_are_dead_then_deleted(self):
         cluster = self.cluster
-        before = cluster.running("hello")
+        before = cluster.placed("hello")
+        absent, present = before
+        others = [host for host in HOSTS if host not in before]
+        late, ready = others[:2]
         for host in before:
             cluster.on(host, "touch /var/lib/hello/precious; systemctl is-active hello")
 
-        # The hosts it runs on are no longer allowed: it moves.
-        others = [host for host in HOSTS if host not in before]
+        # The hosts it runs on are no longer allowed: it moves. One new host is dead, and one old.
         hosts = (cluster.directory / "hosts").read_text()
-        (cluster.directory / "hosts").write_text(hosts + "\n[elsewhere]\n" + "\n".join(others[:2]) + "\n")
+        self.addCleanup((cluster.directory / "hosts").write_text, hosts)
+        (cluster.directory / "hosts").write_text(f"{hosts}\n[elsewhere]\n{late}\n{ready}\n")
         cluster.write_services(NO_CORE + HELLO + "  scheduling_group: elsewhere\n")
-        run = cluster.run()
-        self.assertEqual(run.status, 0, run.text)
-        self.assertEqual(sorted(cluster.running("hello")), sorted(others[:2]))
-        for host in others[:2]:
-            self.assertEqual(cluster.on(host, "systemctl is-active hello"), "active")
-        for host in before:
-            self.gone(host)
+        with cluster.dead(absent, late):
+            self.assertEqual(self.unreachable(cluster.run(*MOVE)), {absent, late})
+            self.assertEqual(cluster.placed("hello"), [late, ready])
+            self.runs(ready)
+            self.runs(present)
+        with cluster.dead(absent):
+            self.assertEqual(self.unreachable(cluster.run(*MOVE)), {absent})
+            self.runs(late)
+            self.runs(ready)
+            self.gone(present)
+        # It comes back with the service it once had, which is elsewhere now.
+        self.runs(absent)
+        cluster.converges(*MOVE)
+        self.gone(absent)
 
         # Deleted from services.yml: what is left is found through the hosts' ledgers.
         cluster.write_services(NO_CORE)
-        run = cluster.run()
-        self.assertEqual(run.status, 0, run.text)
-        for host in others[:2]:
+        cluster.converges(*MOVE)
+        for host in [late, ready]:
             self.gone(host)
-        self.assertEqual(cluster.run().changed(), 0)
         for host in before:
             cluster.on(host, "test -e /var/lib/hello/precious")
+        run = cluster.converges()
+        self.assertEqual(run.changed(), 0, run.text)
+
+    @staticmethod
+    def unreachable(run):
+        return {host for host, count in run.recap.items() if count["unreachable"]}
+
+    def runs(self, host):
+        self.cluster.on(host, "systemctl is-active hello; test -e /etc/credentials/x509/hello/server/cert.pem")
 
     def gone(self, host):
         self.cluster.on(host, """
