@@ -78,3 +78,13 @@ class Hosts(unittest.TestCase):
         self.assertEqual(run.status, 1, run.text)
         self.assertIn("services.yml:2:3: unknown attribute 'num_instance'", run.text)
         self.assertNotIn("PLAY [", run.text)
+
+    def test_without_a_domain_the_first_task_says_where_it_belongs(self):
+        hosts = self.cluster.directory / "hosts"
+        text = hosts.read_text()
+        self.addCleanup(hosts.write_text, text)
+        hosts.write_text("".join(line for line in text.splitlines(True) if not line.startswith("domain=")))
+        run = self.cluster.run()
+        self.assertEqual(run.status, 2, run.text)
+        self.assertIn("group_vars/all beside the playbook", run.text)
+        self.assertNotIn("PLAY [Prepare", run.text)
