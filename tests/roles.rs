@@ -1,6 +1,6 @@
 //! Guards on the roles: one shape for all, documented variables, reasons where Ansible's safeguards are off.
 
-use std::{collections::BTreeSet, fs, path::Path, path::PathBuf};
+use std::{collections::BTreeSet, fs, path::Path, path::PathBuf, process::Command};
 
 use serde_json::Value;
 
@@ -158,5 +158,39 @@ fn no_play_is_for_the_control_node_and_no_host_can_end_the_run() {
         for word in ["any_errors_fatal", "max_fail_percentage", "meta: end_play", "hosts: localhost"] {
             assert!(!text.contains(word), "{}: {word} lets one host stop the others", file.display());
         }
+    }
+}
+
+#[test]
+fn alertmanager_advertises_addresses_and_never_names() {
+    let directory = tempfile::tempdir().unwrap();
+    let template = root().join("roles/alertmanager/templates/default");
+    let task = format!(
+        "src={} dest={}/{{{{ inventory_hostname }}}}",
+        template.display(),
+        directory.path().display()
+    );
+    let vars = serde_json::json!({
+        "own": {"v4": "10.0.0.1", "v6": "[fe80::1]", "name": "host1.example", "digits": "10.0.0.1.example"},
+        "_alertmanager_own": "{{ own[inventory_hostname] }}", "_alertmanager_peers": ["10.0.0.2"],
+        "domain": "example", "ansible_python_interpreter": root().join(".venv/bin/python"),
+    });
+    let mut ansible = Command::new(root().join(".venv/bin/ansible"));
+    ansible.args(["all", "--inventory=v4,v6,name,digits", "--connection=local", "--module-name=template"]);
+    ansible.args(["--args", &task, "--extra-vars", &vars.to_string()]).current_dir(directory.path());
+    let done = ansible.output().expect("make installs .venv");
+    assert!(done.status.success(), "{done:?}");
+    for (host, advertised) in [
+        ("v4", " --cluster.advertise-address=10.0.0.1:9094"),
+        ("v6", " --cluster.advertise-address=[fe80::1]:9094"),
+        ("name", ""),
+        ("digits", ""),
+    ] {
+        let text = fs::read_to_string(directory.path().join(host)).unwrap();
+        let end = format!(":9094{advertised} --cluster.peer=10.0.0.2:9094\"\n");
+        assert!(
+            text.ends_with(&end) && text.matches("advertise").count() == usize::from(!advertised.is_empty()),
+            "{text}"
+        );
     }
 }
