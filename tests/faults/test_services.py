@@ -34,6 +34,7 @@ class Turndown(unittest.TestCase):
             self.assertEqual(cluster.placed("hello"), [late, ready])
             self.runs(ready)
             self.runs(present)
+            self.assertIn(f"hello {present} leaving", cluster.lock(), "a run with --tags is not the whole story")
         with cluster.dead(absent):
             self.assertEqual(self.unreachable(cluster.run(*MOVE)), {absent})
             self.runs(late)
@@ -51,6 +52,8 @@ class Turndown(unittest.TestCase):
             self.gone(host)
         for host in before:
             cluster.on(host, "test -e /var/lib/hello/precious")
+        cluster.converges()
+        self.assertNotIn("leaving", cluster.lock(), "a whole run has nothing left to turn down")
         run = cluster.converges()
         self.assertEqual(run.changed(), 0, run.text)
 
