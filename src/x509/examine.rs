@@ -122,7 +122,9 @@ fn expiring(leaf: &Certificate, policy: &Policy, now: OffsetDateTime) -> Option<
         ));
     }
     let left = leaf.not_after - now;
-    let threshold = (leaf.not_after - leaf.not_before).as_seconds_f64() * policy.renew_fraction;
+    // Backdating is not part of the life: an hour of it would make a short-lived certificate old at its issue.
+    let lifetime = leaf.not_after - leaf.not_before - policy.backdate;
+    let threshold = lifetime.as_seconds_f64() * policy.renew_fraction;
     if left.is_negative() {
         return Some(format!("expired: since {}", leaf.not_after));
     }
@@ -155,7 +157,7 @@ mod tests {
 
     const ISSUED: OffsetDateTime = datetime!(2026-01-01 0:00 UTC);
 
-    /// What is said of a 90-day certificate after these days, with a third left as the mark.
+    /// What is said of a 90-day certificate after these days, with a third of 87 days left as the mark.
     fn after(days: i64) -> Option<Need> {
         let key = || PrivateKey::generate(KeyType::EcdsaP256).unwrap();
         let until = |days| Validity { not_before: ISSUED, not_after: ISSUED + Duration::days(days) };
@@ -164,7 +166,7 @@ mod tests {
         let key = key();
         let leaf =
             ca.issue(&key.public_key(), &names, Usage::Client, until(90), Serial::new([2; 16])).unwrap();
-        let policy = Policy::new("89d", "1d", 1.0 / 3.0, KeyType::EcdsaP256).unwrap();
+        let policy = Policy::new("87d", "3d", 1.0 / 3.0, KeyType::EcdsaP256).unwrap();
         let want = Want {
             names: &names,
             usage: Usage::Client,
@@ -181,8 +183,8 @@ mod tests {
         for (days, expected) in [
             (-1, Some("early:")),
             (0, None),
-            (59, None),
-            (60, Some("expiring:")),
+            (60, None),
+            (61, Some("expiring:")),
             (90, Some("expiring:")),
             (91, Some("expired:")),
         ] {

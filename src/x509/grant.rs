@@ -132,10 +132,20 @@ pub fn grant(
 /// A private key lies on one host only. Machines that were copied from another share its keys.
 fn check_owner(past: &Past<'_>, name: &str, public_key: &[u8]) -> Result<()> {
     let fingerprint = csr::fingerprint(public_key);
-    match past.index.issued().find(|it| it.key == fingerprint && it.host != name) {
-        Some(other) => bail!("is for a key of host '{}': was this machine copied from it?", other.host),
-        None => Ok(()),
+    past.index.issued().filter(|it| it.key == fingerprint).try_for_each(|it| check_one_owner(name, &it.host))
+}
+
+/// The host `name` may have a key of `owner` certified only where that is itself.
+///
+/// # Errors
+/// It is another.
+pub fn check_one_owner(name: &str, owner: &str) -> Result<()> {
+    if name != owner {
+        bail!(
+            "is for a key of host '{owner}': was this machine copied from it? Remove /etc/credentials/x509 on '{name}'"
+        );
     }
+    Ok(())
 }
 
 impl Inventory<'_> {

@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use rustix::fd::OwnedFd;
 use serde_json::json;
 use time::OffsetDateTime;
 
@@ -69,6 +70,8 @@ pub struct Plan {
     stale: BTreeMap<String, BTreeSet<PathBuf>>,
     /// Those of them that were not recorded before, and the other way round.
     marked: Vec<PathBuf>,
+    /// What is verified stays as it is until it is in use. Not in check mode.
+    _lock: Option<OwnedFd>,
 }
 
 impl Module for X509Install {
@@ -110,6 +113,7 @@ impl Module for X509Install {
 
 fn decide(params: Params, task: &Task, now: OffsetDateTime) -> Result<Plan> {
     let layout = Layout::new(&params.directory);
+    let lock = (!task.check_mode).then(|| layout.lock()).transpose()?;
     let wanted = wanted(&params.services)?;
     let group_of = |it: &str| params.groups.get(it).cloned().unwrap_or_else(|| group::name(it));
     let anchors = certificate::read_all(&params.bundle).context("option 'bundle'")?;
@@ -132,6 +136,7 @@ fn decide(params: Params, task: &Task, now: OffsetDateTime) -> Result<Plan> {
         marked: marked(&records, &stale),
         stale,
         ledger: params.ledger.clone(),
+        _lock: lock,
         shared,
         layout,
     };

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use rustix::{
-    fs::{CWD, RenameFlags, renameat_with},
+    fd::OwnedFd,
+    fs::{CWD, FlockOperation, Mode, OFlags, RenameFlags, flock, open, renameat_with},
     io::Errno,
 };
 
@@ -64,6 +65,19 @@ impl Layout {
     #[must_use]
     pub fn staged(&self, credential: &str, side: Side) -> PathBuf {
         self.pending().join(credential).join(side.to_string())
+    }
+
+    /// Waits until no other run works on this host's credentials, and keeps others waiting until it is dropped.
+    ///
+    /// # Errors
+    /// The folder of all credentials cannot be made or locked.
+    pub fn lock(&self) -> Result<OwnedFd> {
+        make(&self.root, 0o755)?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let folder = open(&self.root, flags, Mode::empty());
+        folder
+            .and_then(|folder| flock(&folder, FlockOperation::LockExclusive).map(|()| folder))
+            .with_context(|| format!("cannot lock {}", self.root.display()))
     }
 
     /// Makes a folder below [`pending`](Self::pending), which root alone can enter.

@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use super::{
     addresses::Network,
     csr,
-    grant::{Granted, Inventory, Past, grant},
+    grant::{self, Granted, Inventory, Past, grant},
     index::{Issued, Record},
     issue::{Authority, Validity, read_one},
     key::KeyType,
@@ -105,10 +105,17 @@ impl Module for X509Sign {
             key_type: params.key_type,
         };
         let past = Past { state: store.state.as_ref(), index: &store.index, now: OffsetDateTime::now_utc() };
+        // Machines that were copied ask with the same key: one of them gets it certified.
+        let mut keys: BTreeMap<Vec<u8>, String> = BTreeMap::new();
         let decide = |(name, report): (&String, &Result<Report, String>)| {
             let granted = report.as_ref().map_err(|error| anyhow!("{error}")).and_then(|report| {
                 variables::refuse_others(&params.settings, name, &report.settings)?;
-                grant(&inventory, &past, &params.reports, name, report)
+                let granted = grant(&inventory, &past, &params.reports, name, report)?;
+                for key in granted.iter().filter_map(|it| it.public_key.as_ref()) {
+                    let owner = keys.entry(key.clone()).or_insert_with(|| name.clone());
+                    grant::check_one_owner(name, owner)?;
+                }
+                Ok(granted)
             });
             (name.clone(), granted)
         };

@@ -4,6 +4,7 @@
 use std::{
     fs,
     io::ErrorKind,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -51,8 +52,14 @@ impl Store {
     /// It cannot be made, locked or read.
     pub fn lock(private_dir: &Path) -> Result<Self> {
         let directory = private_dir.join("x509");
-        if !private_dir.exists() {
-            make_directory(private_dir)?;
+        match fs::metadata(private_dir) {
+            // Whoever can write there could put another CA in the place of this one.
+            Ok(found) if found.permissions().mode() & 0o022 != 0 => bail!(
+                "others can write in {}: take that from them with chmod go-w {0}",
+                private_dir.display()
+            ),
+            Ok(_) => {}
+            Err(_) => make_directory(private_dir)?,
         }
         make_directory(&directory)?;
         let path = directory.join("lock");

@@ -271,6 +271,35 @@ fn a_key_that_lies_on_another_host() {
 }
 
 #[test]
+fn a_key_that_lies_on_two_hosts_which_ask_at_the_same_time() {
+    let cluster = Cluster::new(&["host1", "host2"]);
+    let mut reports = cluster.reports(&["host1", "host2"]);
+    cluster.authority(&reports).run();
+    reports["host2"]["requests"][0]["csr"] = reports["host1"]["requests"][0]["csr"].clone();
+    let hosts = &cluster.sign(&reports).run().0["hosts"];
+    assert_eq!(hosts["host1"]["certificates"].as_array().unwrap().len(), 4);
+    let why = hosts["host2"]["refused"].to_string();
+    assert!(
+        why.contains("is for a key of host 'host1'") && hosts["host2"]["certificates"] == json!([]),
+        "{why}"
+    );
+}
+
+#[test]
+fn a_private_dir_in_which_others_can_write() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let cluster = Cluster::new(&["host1"]);
+    fs::create_dir(cluster.private_dir()).unwrap();
+    for mode in [0o770, 0o702] {
+        fs::set_permissions(cluster.private_dir(), fs::Permissions::from_mode(mode)).unwrap();
+        let message = cluster.authority(&json!({})).fail();
+        assert!(message.contains("others can write in") && message.contains("chmod go-w"), "{message}");
+    }
+    fs::set_permissions(cluster.private_dir(), fs::Permissions::from_mode(0o755)).unwrap();
+    cluster.authority(&json!({})).run();
+}
+
+#[test]
 fn addresses_that_a_host_reports_of_itself() {
     let mut cluster = Cluster::new(&["host1", "host2"]);
     let reported = |cluster: &Cluster, address: &str| {
