@@ -98,9 +98,9 @@ class Cluster:
         assert run.status == 0, run.text
         return run
 
-    def run(self, *arguments, kill_at=None, environment=None):
-        """Runs site.yml; with `kill_at`, kills all of the run as soon as its output has that text."""
-        command = ["ansible-playbook", ROOT / "site.yml", *arguments]
+    def run(self, *arguments, kill_at=None, environment=None, playbook="site.yml"):
+        """Runs site.yml or another playbook; with `kill_at`, kills all of the run as soon as its output has that text."""
+        command = ["ansible-playbook", ROOT / playbook, *arguments]
         process = subprocess.Popen(command, cwd=self.directory, env=self.environment | (environment or {}), text=True,
                                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                    start_new_session=True)
