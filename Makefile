@@ -1,4 +1,5 @@
 # make            build all programs and install them where Ansible finds them
+# make target=aarch64-unknown-linux-musl    the modules for hosts of another architecture, see README.md
 # make demo       five local hosts become a cluster; make demo-down removes them
 # make test       everything CI runs
 # make bench      measurements, one table
@@ -13,6 +14,9 @@ host := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
 musl := $(subst -gnu,-musl,$(host))
 # Static programs: smaller with musl, where `rustup target add $(musl)` was done.
 target ?= $(if $(wildcard $(shell rustc --print sysroot 2>/dev/null)/lib/rustlib/$(musl)/lib),$(musl),$(host))
+# Modules for hosts of another architecture than this machine's lie apart.
+arch = $(firstword $(subst -, ,$(target)))
+library = $(if $(filter $(arch)-%,$(host)),library,library_arch/$(arch))
 profile ?= release
 features ?=
 built = target/$(target)/$(profile)
@@ -24,9 +28,9 @@ shell_programs = .ci/run tests/faults/run molecule/node/cluster molecule/node/de
 .PHONY: install build quick plugin faults demo demo-down test lint unit molecule bench dist check-tools check-docker
 
 install: build
-	@mkdir -p library inventory
-	@$(foreach it,$(modules),install -C $(built)/$(it) library/$(it);)
-	@$(if $(filter minicluster,$(programs)),install -C $(built)/minicluster inventory/minicluster)
+	@mkdir -p $(library) inventory
+	@$(foreach it,$(modules),install -C $(built)/$(it) $(library)/$(it);)
+	@$(if $(filter library,$(library)),install -C $(built)/minicluster inventory/minicluster)
 	@echo "installed for $(target) ($(profile)): $(programs)"
 
 build: check-tools .venv/.installed

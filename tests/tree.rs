@@ -90,3 +90,26 @@ fn the_readme_gives_the_configuration_of_this_tree() {
     assert!(ours.len() > 8, "the settings are found: {ours:?}");
     assert_eq!(readme, ours, "README.md and ansible.cfg differ");
 }
+
+/// Installed into `library/`, they would not run on this machine.
+#[test]
+fn modules_of_another_architecture_are_installed_apart() {
+    let dry_run = |target: &str| {
+        let make = Command::new("make")
+            .args(["--dry-run", "--always-make", "install", &format!("target={target}")])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .env_remove("MAKEFLAGS")
+            .output()
+            .expect("make is installed");
+        assert!(make.status.success(), "{}", String::from_utf8_lossy(&make.stderr));
+        String::from_utf8(make.stdout).expect("make prints UTF-8")
+    };
+    let foreign = dry_run("riscv64gc-unknown-linux-gnu");
+    assert!(
+        foreign.contains(" library_arch/riscv64gc/placement;") && !foreign.contains(" library/"),
+        "{foreign}"
+    );
+    assert!(!foreign.contains("inventory/minicluster"), "{foreign}");
+    let native = dry_run(&format!("{}-unknown-linux-gnu", std::env::consts::ARCH));
+    assert!(native.contains(" library/placement;") && native.contains("inventory/minicluster"), "{native}");
+}
