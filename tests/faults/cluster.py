@@ -50,6 +50,17 @@ class Run:
         return re.split(r"PLAY (?:\[|RECAP)", after)[0]
 
 
+def kill(process):
+    """Kills a process and all that it started: each worker of Ansible is a session of its own."""
+    with contextlib.suppress(ProcessLookupError, FileNotFoundError):
+        # Stopped first, so that it starts no more.
+        os.kill(process, signal.SIGSTOP)
+        for thread in pathlib.Path(f"/proc/{process}/task").iterdir():
+            for child in (thread / "children").read_text().split():
+                kill(int(child))
+        os.kill(process, signal.SIGKILL)
+
+
 @functools.cache
 def shared():
     """The hosts of the tests that leave them as good as they found them: made once, gone at the end."""
@@ -102,16 +113,15 @@ class Cluster:
         """Runs site.yml or another playbook; with `kill_at`, kills all of the run as soon as its output has that text."""
         command = ["ansible-playbook", ROOT / playbook, *arguments]
         process = subprocess.Popen(command, cwd=self.directory, env=self.environment | (environment or {}), text=True,
-                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                   start_new_session=True)
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         lines = []
-        hangs = threading.Timer(DEADLINE, os.killpg, [process.pid, signal.SIGKILL])
+        hangs = threading.Timer(DEADLINE, kill, [process.pid])
         hangs.start()
         with process.stdout as output:
             for line in output:
                 lines.append(line)
                 if kill_at and kill_at in line:
-                    os.killpg(process.pid, signal.SIGKILL)
+                    kill(process.pid)
         status = process.wait()
         assert hangs.is_alive(), f"still running after {DEADLINE} s: {''.join(lines)}"
         hangs.cancel()
