@@ -2,6 +2,7 @@
 # make target=aarch64-unknown-linux-musl    the modules for hosts of another architecture, see README.md
 # make demo       five local hosts become a cluster; make demo-down removes them
 # make test       everything CI runs
+# make soak       100,000 generated elections (make test: 2,000)
 # make bench      measurements, one table
 # make dist       the shipped build, with its size checked
 
@@ -25,7 +26,7 @@ modules = $(filter-out minicluster,$(programs))
 scenarios = $(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml))
 shell_programs = .ci/run tests/faults/run molecule/node/cluster molecule/node/demo molecule/node/image
 
-.PHONY: install build quick plugin faults demo demo-down test lint unit molecule bench dist check-tools check-docker
+.PHONY: install build quick plugin faults demo demo-down test lint unit soak molecule bench dist check-tools check-docker
 
 install: build
 	@mkdir -p $(library) inventory
@@ -67,6 +68,9 @@ lint: quick
 unit: check-tools .venv/.installed
 	@cargo nextest --version >/dev/null 2>&1 || { echo "cargo-nextest is missing: cargo install --locked cargo-nextest" >&2; exit 1; }
 	cargo nextest run --profile $(if $(CI),ci,default) --features fault_points
+
+soak: check-tools
+	MINICLUSTER_SCHEDULES=100000 cargo test --profile quick --lib -- --nocapture election::tests::no_schedule
 
 plugin: check-docker quick
 	tests/plugin/run

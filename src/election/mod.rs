@@ -40,3 +40,7 @@ pub use state::{Stage, State};
 
 /// Milliseconds on a monotonic clock that starts with the process.
 pub type Millis = u64;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests;

@@ -4,9 +4,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-#[allow(dead_code, reason = "the tests of what goes wrong use the rest")]
 mod network;
-#[allow(dead_code, reason = "the tests of what goes wrong use the rest")]
 mod node;
 
+mod hostile;
+mod trouble;
 mod whole;

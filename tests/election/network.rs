@@ -49,7 +49,8 @@ impl Network {
         network
     }
 
-    fn namespace(&self, number: usize) -> String {
+    /// The namespace of this machine; 0 is the bridge.
+    pub fn namespace(&self, number: usize) -> String {
         format!("{}-{number}", self.prefix)
     }
 

@@ -43,6 +43,7 @@ impl Node {
 
     /// Replaces a flag, or adds it.
     pub fn flag(mut self, name: &str, value: impl std::fmt::Display) -> Self {
+        // A flag that is repeated has a blank at its end.
         self.flags.retain(|(known, _)| known != name);
         self.flags.push((name.into(), value.to_string()));
         self
@@ -122,7 +123,7 @@ impl Node {
         let mut command = self.program();
         command.arg("--state-dir").arg(&self.state);
         for (name, value) in &self.flags {
-            command.arg(format!("--{name}={value}"));
+            command.arg(format!("--{}={value}", name.trim_end()));
         }
         command
     }
@@ -213,8 +214,10 @@ impl Running {
         for reader in self.readers.drain(..) {
             reader.join().unwrap();
         }
-        assert_eq!(ended, status, "{}", self.said());
-        self.said()
+        let said = self.said();
+        assert_eq!(ended, status, "{said}");
+        assert!(!said.contains("0123456789abcdef0123456789abcdef"), "the secret is shown. {said}");
+        said
     }
 
     /// SIGKILL. What it had started goes on.

@@ -132,3 +132,16 @@ fn an_action_whose_leader_was_killed_runs_again_and_never_beside_itself() {
     again.ends_with(0);
     assert_eq!(network.lines("actions"), ["begins", "ends", "begins", "ends"]);
 }
+
+#[test]
+fn link_local_addresses_will_do() {
+    let network = Network::new(2);
+    for number in 1..=2 {
+        network.on(number, "ip -4 address flush dev eth0");
+    }
+    elect(&network.nodes());
+    let actions = network.lines("actions");
+    let words: Vec<_> = actions[0].split(' ').collect();
+    assert_eq!((actions.len(), words.len()), (1, 3), "{actions:?}");
+    assert!(words[1..].iter().all(|it| it.starts_with("fe80::")), "{actions:?}");
+}

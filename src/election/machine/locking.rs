@@ -2,7 +2,7 @@
 
 use super::{
     super::{Digest, Message, Millis, Note, Peer, Record, rule::Rule},
-    Action, HOOK_RETRY, Hook, Machine, RELEARN, Stage, Verdict,
+    Action, GRACE, HOOK_RETRY, Hook, Machine, RELEARN, Stage, Verdict,
 };
 
 impl Machine {
@@ -181,13 +181,15 @@ impl Machine {
         }
     }
 
-    /// The action has ended well: leaves when every member knows, or at the timeout.
+    /// The action has ended well: leaves when every member knows, or after a while. Who comes later finds nobody, until
+    /// this node is run again.
     pub(super) fn ran(&mut self, now: Millis) {
+        let until = *self.ran_until.get_or_insert(now + GRACE);
         if self.untold() == 0 {
             self.state.stage = Stage::Done;
             self.commit(Rule::DiskFirst, Vec::new());
             self.exit(Verdict::Led { status: 0 });
-        } else if now >= self.config.timeout {
+        } else if now >= until.min(self.config.timeout) {
             self.exit(Verdict::Led { status: 0 });
         }
     }

@@ -6,7 +6,7 @@ mod locking;
 mod verdict;
 mod voting;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use verdict::Verdict;
 
@@ -21,6 +21,10 @@ const ROUND: Millis = 250;
 const QUIET: Millis = 300;
 /// As long a leader that starts again waits for members to learn their addresses.
 const RELEARN: Millis = 3_000;
+/// As long a leader whose action has ended well waits for members that do not know.
+const GRACE: Millis = 15_000;
+/// Between finding two alike and leaving.
+const FAREWELL: Millis = 1_000;
 /// Until the program for the lock is tried again.
 const HOOK_RETRY: Millis = 2_000;
 
@@ -87,6 +91,9 @@ pub struct Machine {
     peers: Peers,
     /// Who was alive when it was last looked at, since when it has not changed, and the membership if it is complete.
     view: Vec<Record>,
+    looked: bool,
+    /// Who was ever alive.
+    known: BTreeMap<NodeId, Record>,
     quiet_since: Millis,
     membership: Option<Membership>,
     /// As candidate: who has promised the ballot.
@@ -103,6 +110,9 @@ pub struct Machine {
     refused: BTreeSet<Peer>,
     /// A locked node says that this one came too late.
     complete: Option<(String, Vec<String>)>,
+    ran_until: Option<Millis>,
+    /// When to leave, and why.
+    doomed: Option<(Millis, Verdict)>,
     next_round: Millis,
     over: bool,
     out: Vec<Action>,
@@ -123,6 +133,8 @@ impl Machine {
             state,
             peers: Peers::default(),
             view: Vec::new(),
+            looked: false,
+            known: BTreeMap::new(),
             quiet_since: now,
             membership: None,
             promises: None,
@@ -133,6 +145,8 @@ impl Machine {
             begun: false,
             refused: BTreeSet::new(),
             complete: None,
+            ran_until: None,
+            doomed: None,
             next_round: now + ROUND,
             over: false,
             out: Vec::new(),
@@ -148,7 +162,8 @@ impl Machine {
         let quiet = quiet.then_some(self.quiet_since + QUIET);
         let hook = if let Hook::Due(at) = self.hook { Some(at) } else { None };
         let timeout = (!self.begun).then_some(self.config.timeout);
-        let others = [quiet, hook, timeout, self.relearn_until];
+        let doomed = self.doomed.as_ref().map(|(at, _)| *at);
+        let others = [quiet, hook, timeout, doomed, self.relearn_until];
         // What has passed without effect is looked at again with the next round.
         let later = others.into_iter().flatten().filter(|it| *it > self.next_round - ROUND);
         later.chain([self.next_round]).min().unwrap_or(self.next_round)
@@ -255,7 +270,7 @@ impl Machine {
     fn look(&mut self, now: Millis) {
         let process = |it: &Record| (it.id.clone(), it.incarnation);
         let live = self.peers.records(now);
-        if live.iter().copied().map(process).eq(self.view.iter().map(process)) {
+        if self.looked && live.iter().copied().map(process).eq(self.view.iter().map(process)) {
             return;
         }
         let view: Vec<Record> = live.into_iter().cloned().collect();
@@ -264,6 +279,7 @@ impl Machine {
             a.iter().filter(|it| !b.iter().any(|known| process(known) == process(it))).cloned().collect()
         };
         for node in new(&view, &self.view) {
+            self.known.insert(node.id.clone(), node.clone());
             self.tell(Note::Seen { node, seen, expect });
         }
         for node in new(&self.view, &view) {
@@ -272,6 +288,7 @@ impl Machine {
         if seen > expect && self.state.stage == Stage::Free {
             self.tell(Note::Crowd { seen, expect });
         }
+        self.looked = true;
         self.view = view;
         self.quiet_since = now;
         if Rule::BeginAgain.stands() {

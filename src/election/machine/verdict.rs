@@ -15,7 +15,7 @@ pub enum Verdict {
     /// The election was over before this process started.
     AlreadyDone,
     /// Fewer than N were there at the end.
-    TooFew { seen: Vec<Record>, expect: usize },
+    TooFew { seen: Vec<Record>, gone: Vec<Record>, expect: usize },
     /// More than N were there at the end.
     TooMany { seen: Vec<Record>, expect: usize },
     /// N were there, and yet there was no vote.
@@ -59,11 +59,13 @@ impl fmt::Display for Verdict {
                 write!(out, "led, but the action failed with status {status}; run this again to run it again")
             }
             Self::AlreadyDone => out.write_str("the election is over; nothing to do"),
-            Self::TooFew { seen, expect } => write!(
+            Self::TooFew { seen, gone, expect } => write!(
                 out,
-                "{} of {expect} nodes were here at the timeout: this one{}; start the others, or say how many there are with --expect",
+                "{} of {expect} nodes were here at the timeout: this one{}{}{}; start the others, or say how many there are with --expect",
                 seen.len() + 1,
-                names(seen)
+                names(seen),
+                if gone.is_empty() { "" } else { "; here before" },
+                names(gone)
             ),
             Self::TooMany { seen, expect } => write!(
                 out,

@@ -4,17 +4,26 @@ use std::collections::BTreeSet;
 
 use super::{
     super::{Ballot, Digest, Message, Millis, Note, Peer, Record, rule::Rule},
-    Action, Machine, QUIET, Stage, Verdict,
+    Action, FAREWELL, Machine, QUIET, Stage, Verdict,
 };
 
 impl Machine {
     /// What a node does that has locked nothing.
     pub(super) fn free(&mut self, now: Millis) {
+        if let Some((at, verdict)) = &self.doomed {
+            if now >= *at {
+                self.exit(verdict.clone());
+            }
+            return;
+        }
         if Rule::NoDuplicates.stands()
             && let Some((one, other)) = self.peers.duplicate(&self.me, now)
         {
-            return self
-                .exit(Verdict::Duplicate { one: Box::new(one.clone()), other: Box::new(other.clone()) });
+            // It goes on answering, so that the others find out too, and nobody elects with the one that is left.
+            let verdict = Verdict::Duplicate { one: Box::new(one.clone()), other: Box::new(other.clone()) };
+            self.doomed = Some((now + FAREWELL, verdict));
+            self.promises = None;
+            return;
         }
         if let Some((leader, members)) = self.complete.take() {
             return self.exit(Verdict::TooLate { leader, members });
@@ -32,7 +41,10 @@ impl Machine {
         let (seen, expect): (Vec<Record>, _) =
             (self.peers.records(now).into_iter().cloned().collect(), self.config.expect);
         match (seen.len() + 1).cmp(&expect) {
-            std::cmp::Ordering::Less => Verdict::TooFew { seen, expect },
+            std::cmp::Ordering::Less => {
+                let gone = self.known.values().filter(|it| !seen.iter().any(|seen| seen.id == it.id));
+                Verdict::TooFew { gone: gone.cloned().collect(), seen, expect }
+            }
             std::cmp::Ordering::Equal => Verdict::NoAgreement { seen },
             std::cmp::Ordering::Greater => Verdict::TooMany { seen, expect },
         }
@@ -79,7 +91,7 @@ impl Machine {
     }
 
     pub(super) fn on_prepare(&mut self, from: &Peer, term: u64, digest: Digest) {
-        if !Rule::LockStays.kept(self.state.stage == Stage::Free) {
+        if !Rule::LockStays.kept(self.state.stage == Stage::Free) || self.doomed.is_some() {
             return;
         }
         if self.ballot(term, &digest).is_some_and(|it| it.leader == from.id) {
