@@ -34,6 +34,15 @@ pub fn group(key: &str) -> Result<Option<Account>> {
     find("group", key)
 }
 
+/// Every user of `/etc/passwd`.
+///
+/// # Errors
+/// It cannot be read.
+pub fn users() -> Result<Vec<Account>> {
+    let text = fs::read("/etc/passwd").context("cannot read /etc/passwd")?;
+    Ok(String::from_utf8_lossy(&text).lines().filter_map(entry).collect())
+}
+
 fn find(database: &str, key: &str) -> Result<Option<Account>> {
     let path = format!("/etc/{database}");
     let text = fs::read(&path).with_context(|| format!("cannot read {path}"))?;

@@ -69,6 +69,15 @@ impl Sshd {
         Ok(Effective(pairs.map(|(name, value)| (name.to_ascii_lowercase(), value.into())).collect()))
     }
 
+    /// The private halves of the host's keys.
+    ///
+    /// # Errors
+    /// sshd refuses its configuration.
+    pub fn host_keys(&self) -> Result<Vec<PathBuf>> {
+        let text = self.run(&["-T"])?;
+        Ok(text.lines().filter_map(|line| line.strip_prefix("hostkey ")).map(PathBuf::from).collect())
+    }
+
     /// Whether sshd would start with the configuration that is there.
     ///
     /// # Errors

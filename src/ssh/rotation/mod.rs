@@ -4,6 +4,7 @@
 mod edit;
 mod journal;
 mod plan;
+mod revoked;
 mod rollback;
 
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use time::OffsetDateTime;
 
 pub use edit::Edit;
 pub use plan::{Plan, RECOVERY};
+pub use revoked::{LIST, read as read_list};
 use rollback::{Guard, Record, State};
 
 use super::{
@@ -60,10 +62,15 @@ crate::arguments! {
         pub id: String => Argument::str().required(),
         /// Keys by user.
         pub keys: Vec<UserKeys> => Argument::list(Argument::options::<UserKeys>()).default(json!([])),
+        /// A login of the control node, as `ssh_login` returned it: sshd is asked what holds for such ones.
+        pub connection: Option<Connection> => Argument::dict(),
         /// With `revoke`: the login that proves a new key; the host's own sshd must have logged it.
         pub proof: Option<Proof> => Argument::options::<Proof>(),
         /// With `revoke`: public key, made for this rotation alone, that a rollback lets in beside what was there.
         pub recovery: Option<PublicKey> => Argument::str(),
+        /// With `revoke`: whether the old keys may never open anything on this host again, whoever adds them (sshd's
+        /// `RevokedKeys`); they are then removed from every account, and no rollback restores them.
+        pub for_good: bool => Argument::bool().default(false),
         /// With `revoke`: seconds until the host restores what was there, unless told that all is well.
         pub window: u32 => Argument::int().default(300),
         /// With `confirm`: files with copies of the old key, to be removed.
@@ -105,7 +112,7 @@ impl Module for SshKeyRotation {
         match params.step.as_str() {
             "add" => plan::add(params, sshd, guard),
             "revoke" => plan::revoke(params, sshd, guard, now, task.check_mode),
-            _ => Ok(Plan { edits: Vec::new(), arm: None, now, sshd, guard, params }),
+            _ => Ok(Plan { edits: Vec::new(), revoked: None, arm: None, now, sshd, guard, params }),
         }
     }
 
@@ -126,6 +133,10 @@ fn apply_edits(mut plan: Plan) -> Result<Outcome> {
     let outcome = plan.outcome();
     if let Some(record) = plan.arm.take() {
         plan.guard.arm(record, plan.params.window, &plan.sshd)?;
+    }
+    if let Some(revoked) = plan.revoked.take() {
+        revoked.apply(&plan.sshd)?;
+        fault::point("ssh_key_rotation:revoked");
     }
     for (_, edit) in &plan.edits {
         edit.write()?;

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 
-use super::{Edit, Guard, Params, Proof, Record, State, UserKeys, journal};
+use super::{Edit, Guard, Params, Proof, Record, State, UserKeys, journal, revoked::Revoked};
 use crate::{
     ansible::{Diff, Outcome, accounts},
     ssh::{authorized_keys::AuthorizedKeys, key::PublicKey, sshd::Sshd},
@@ -16,6 +16,8 @@ pub const RECOVERY: &str = "minicluster recovery ";
 pub struct Plan {
     /// Files as they are, and as they shall be.
     pub(super) edits: Vec<(Edit, Edit)>,
+    /// Keys that never open anything again.
+    pub(super) revoked: Option<Revoked>,
     /// The rollback to arm before.
     pub(super) arm: Option<Record>,
     pub(super) now: i64,
@@ -34,7 +36,7 @@ impl Files {
         let name = &keys.user;
         let account = accounts::user(name)?
             .with_context(|| format!("option 'keys': there is no user '{name}'; create it first"))?;
-        let connection = params.proof.as_ref().map(|it| &it.connection);
+        let connection = params.connection.as_ref().or(params.proof.as_ref().map(|it| &it.connection));
         let paths = sshd.effective(name, connection)?.authorized_keys_files(&account)?;
         let mut found = Vec::new();
         for path in paths {
@@ -48,6 +50,18 @@ impl Files {
             self.0.push((before.clone(), read(&before)));
         }
         Ok(found)
+    }
+
+    /// Removes keys from every other account of this host that has them.
+    fn remove_everywhere(&mut self, old: &[PublicKey], params: &Params, sshd: &Sshd) -> Result<()> {
+        for account in accounts::users()? {
+            let keys = UserKeys { user: account.name, new: Vec::new(), old: old.to_vec(), exclusive: false };
+            // An account whose files cannot be read opens nothing, and the list of revoked keys holds for it too.
+            for at in self.of(&keys, params, sshd).unwrap_or_default() {
+                self.0[at].1.remove(old);
+            }
+        }
+        Ok(())
     }
 
     fn has(&self, at: &[usize], key: &PublicKey) -> bool {
@@ -81,7 +95,7 @@ pub fn add(params: Params, sshd: Sshd, guard: Guard) -> Result<Plan> {
             }
         }
     }
-    Ok(Plan { edits: files.edits(), arm: None, now: 0, sshd, guard, params })
+    Ok(Plan { edits: files.edits(), revoked: None, arm: None, now: 0, sshd, guard, params })
 }
 
 /// Without the old keys, and what a rollback would restore.
@@ -110,9 +124,15 @@ pub fn revoke(params: Params, sshd: Sshd, guard: Guard, now: i64, check_mode: bo
             }
         }
     }
+    let mut revoked = None;
+    if params.for_good {
+        let old: Vec<PublicKey> = params.keys.iter().flat_map(|it| it.old.clone()).collect();
+        files.remove_everywhere(&old, &params, &sshd)?;
+        revoked = Revoked::plan(&old, &sshd, now)?;
+    }
     let edits = files.edits();
-    if edits.is_empty() && armed.is_none() {
-        return Ok(Plan { edits, arm: None, now, sshd, guard, params });
+    if edits.is_empty() && revoked.is_none() && armed.is_none() {
+        return Ok(Plan { edits, revoked, arm: None, now, sshd, guard, params });
     }
     if !check_mode {
         let proof = params.proof.as_ref();
@@ -121,13 +141,14 @@ pub fn revoke(params: Params, sshd: Sshd, guard: Guard, now: i64, check_mode: bo
             .check(&params.keys)?;
     }
     let mut restore: Vec<Edit> = edits.iter().map(|(before, _)| params.with_recovery(before)).collect();
+    restore.extend(revoked.as_ref().and_then(Revoked::restore).cloned());
     // Killed while it revoked: what was there before is what the first attempt saw.
     for kept in armed.map(|it| it.restore).unwrap_or_default() {
         restore.retain(|it| it.path != kept.path);
         restore.push(kept);
     }
-    let arm = Record::armed(params.id.clone(), now + i64::from(params.window), restore, false);
-    Ok(Plan { edits, arm: Some(arm), now, sshd, guard, params })
+    let arm = Record::armed(params.id.clone(), now + i64::from(params.window), restore, params.for_good);
+    Ok(Plan { edits, revoked, arm: Some(arm), now, sshd, guard, params })
 }
 
 impl Params {
@@ -136,6 +157,9 @@ impl Params {
         let proven = self.proof.as_ref().map(|it| it.user.as_str());
         let concerned = self.keys.iter().find(|it| Some(it.user.as_str()) == proven);
         let mut text = read(before);
+        if self.for_good {
+            self.keys.iter().for_each(|it| text.remove(&it.old));
+        }
         if let (Some(recovery), Some(keys)) = (&self.recovery, concerned) {
             // The file that holds the user's new key is one that sshd reads for this user.
             if keys.new.iter().any(|it| text.has(it)) {
@@ -183,10 +207,11 @@ impl Plan {
             before_header: before.path.display().to_string(),
             after_header: after.path.display().to_string(),
         });
-        let diff: Vec<_> = diff.collect();
+        let diff: Vec<_> = diff.chain(self.revoked.iter().map(Revoked::diff)).collect();
         let step = self.params.step.as_str();
         let decides = matches!(step, "confirm" | "rollback" | "expire");
         let changed = !self.edits.is_empty()
+            || self.revoked.is_some()
             || self.arm.is_some()
             || decides && (self.concerns_armed() || self.guard.is_untidy())
             || step == "confirm" && self.params.remove.iter().any(|it| it.symlink_metadata().is_ok());

@@ -1,0 +1,376 @@
+//! The module `ssh_ca` (control node): one CA for hosts, one for users, the certificates that they sign,
+//! and the list of those that must not be believed.
+
+mod index;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::PathBuf,
+};
+
+use anyhow::{Context, Result, bail};
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use ring::rand::{SecureRandom as _, SystemRandom};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+
+use self::index::{Index, Issued};
+use super::{
+    certificate::{Certificate, Kind},
+    control::store::{Store, put},
+    key::PublicKey,
+    known_hosts,
+    krl::RevocationList,
+    pair::Pair,
+};
+use crate::ansible::{
+    Argument, Diff, Module, Outcome, Secret, Task, duration, fault,
+    files::{Attributes, Directory, File},
+};
+
+crate::arguments! {
+    /// A user who gets a certificate.
+    #[derive(Clone)]
+    pub struct User {
+        /// The user's name, for logs and for the file's name.
+        pub name: String => Argument::str().required(),
+        /// The user's public key.
+        pub key: PublicKey => Argument::str().required(),
+        /// The accounts that the user may log in to.
+        pub principals: Vec<String> => Argument::list(Argument::str()).required(),
+        /// How long the certificate is valid.
+        pub lifetime: String => Argument::str().default("12h"),
+    }
+}
+
+crate::arguments! {
+    /// Options of `ssh_ca`.
+    pub struct Params {
+        /// Where the control node keeps its secrets.
+        pub private_dir: PathBuf => Argument::path().required(),
+        /// Names and addresses of every host of the inventory, by host, also of those that take no part in this run.
+        pub hosts: BTreeMap<String, Vec<String>> => Argument::dict().required(),
+        /// What `ssh_trust` returned, by host.
+        pub reports: BTreeMap<String, Value> => Argument::dict().default(json!({})),
+        /// Users who get a certificate; whoever is named no more loses it.
+        pub users: Vec<User> => Argument::list(Argument::options::<User>()).default(json!([])),
+        /// How long a host's certificate is valid.
+        pub lifetime: String => Argument::str().default("365d"),
+        /// The part of its lifetime that a certificate has left when it is renewed.
+        pub renew_fraction: f64 => Argument::float().default(0.333),
+        /// How long before its making a certificate is valid already.
+        pub backdate: String => Argument::str().default("5m"),
+    }
+}
+
+/// What a host says of its keys. All of it is a claim; which names it gets is decided here.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Report {
+    keys: Vec<HostKey>,
+}
+
+#[derive(Deserialize)]
+struct HostKey {
+    key: PublicKey,
+    certificate: Option<String>,
+}
+
+/// The module.
+pub struct SshCa;
+
+/// What is to be done.
+pub struct Plan {
+    params: Params,
+    now: u64,
+    index: Index,
+    revoked: RevocationList,
+    /// Certificates to sign, by what they replace them for.
+    wanted: Vec<(Wanted, &'static str)>,
+    warnings: Vec<String>,
+    _lock: Option<Store>,
+}
+
+#[derive(Clone)]
+struct Wanted {
+    kind: Kind,
+    id: String,
+    key: PublicKey,
+    principals: Vec<String>,
+    lifetime: u64,
+}
+
+impl Module for SshCa {
+    const NAME: &'static str = "ssh_ca";
+    const ABOUT: &'static str = "Keep the cluster's SSH CAs: certify hosts and users, and revoke";
+    type Params = Params;
+    type Plan = Plan;
+
+    fn plan(params: Params, task: &Task) -> Result<Plan> {
+        let lock = if task.check_mode { None } else { Some(Store::lock(&params.private_dir)?) };
+        let now = u64::try_from(OffsetDateTime::now_utc().unix_timestamp())?;
+        decide(params, lock, now)
+    }
+
+    fn predict(plan: &Plan, _task: &Task) -> Outcome {
+        let known = |name| plan.params.authority(name).ok().flatten().map(|it| it.public().clone());
+        let signed: Vec<_> = plan.wanted.iter().map(|(it, reason)| (it.clone(), *reason, None)).collect();
+        plan.outcome(known("host").as_ref(), known("user").as_ref(), &signed, &plan.revoked, plan.changes())
+    }
+
+    fn apply(mut plan: Plan, _task: &Task) -> Result<Outcome> {
+        let changes = plan.changes();
+        let [host, user] = [plan.params.make_authority("host")?, plan.params.make_authority("user")?];
+        fault::point("ssh_ca:authorities");
+        let mut signed = Vec::new();
+        let mut issued = Vec::new();
+        for (wanted, reason) in &plan.wanted {
+            let authority = if wanted.kind == Kind::Host { &host } else { &user };
+            let certificate = wanted.certificate(&plan.params, authority.public(), plan.now, serial()?)?;
+            issued.push(Issued::from(&certificate));
+            signed.push((wanted.clone(), *reason, Some(certificate.sign(authority)?)));
+        }
+        plan.index.append(&plan.params.path("issued.jsonl"), issued)?;
+        fault::point("ssh_ca:index");
+        let list =
+            plan.params.revocations(&plan.index, host.public(), user.public(), &plan.revoked, plan.now);
+        plan.params.write("revoked.krl", &list.to_bytes())?;
+        fault::point("ssh_ca:revoked");
+        for (wanted, _, certificate) in &signed {
+            if let (Kind::User, Some(line)) = (wanted.kind, certificate) {
+                plan.params.write(&format!("{}-cert.pub", wanted.id), format!("{line}\n").as_bytes())?;
+                fault::point("ssh_ca:user");
+            }
+        }
+        plan.params.trust(&host)?;
+        Ok(plan.outcome(Some(host.public()), Some(user.public()), &signed, &list, changes))
+    }
+}
+
+fn decide(params: Params, lock: Option<Store>, now: u64) -> Result<Plan> {
+    let index = Index::read(&params.path("issued.jsonl"))?;
+    let revoked = match fs::read(params.path("revoked.krl")) {
+        Ok(bytes) => RevocationList::from_bytes(&bytes).context("private_dir/ssh/ca/revoked.krl")?,
+        Err(_) => RevocationList::default(),
+    };
+    let mut plan =
+        Plan { now, index, revoked, wanted: Vec::new(), warnings: Vec::new(), _lock: lock, params };
+    let [host, user] = [plan.params.authority("host")?, plan.params.authority("user")?];
+    let lifetime = seconds("lifetime", &plan.params.lifetime)?;
+    for (name, report) in &plan.params.reports {
+        let Some(names) = plan.params.hosts.get(name) else {
+            bail!("option 'reports': '{name}' is no host of the inventory");
+        };
+        let report: Report = match serde_json::from_value(report.clone()) {
+            Ok(report) => report,
+            Err(error) => {
+                plan.warnings.push(format!("what {name} reported is not understood: {error}"));
+                continue;
+            }
+        };
+        for HostKey { key, certificate } in report.keys {
+            let (id, principals) = (name.clone(), names.clone());
+            let wanted = Wanted { kind: Kind::Host, id, key, principals, lifetime };
+            let found = certificate.and_then(|it| Certificate::read(&it).ok());
+            plan.wanted.extend(plan.need(wanted, found.as_ref(), host.as_ref())?);
+        }
+    }
+    for it in &plan.params.users {
+        check_name(&it.name)?;
+        if it.principals.is_empty() {
+            bail!("option 'users': '{}' has no principals, and would be let in everywhere", it.name);
+        }
+        if it.key.kind().contains('@') {
+            bail!("option 'users': keys of the type {} are not certified; give another", it.key.kind());
+        }
+        let wanted = Wanted {
+            kind: Kind::User,
+            id: it.name.clone(),
+            key: it.key.clone(),
+            principals: it.principals.clone(),
+            lifetime: seconds("lifetime", &it.lifetime)?,
+        };
+        let found = fs::read_to_string(plan.params.path(&format!("{}-cert.pub", it.name))).ok();
+        let found = found.and_then(|it| Certificate::read(&it).ok());
+        let need = plan.need(wanted, found.as_ref(), user.as_ref())?;
+        plan.wanted.extend(need);
+    }
+    Ok(plan)
+}
+
+/// A user's name becomes a file's name.
+fn check_name(name: &str) -> Result<()> {
+    let fits = name.starts_with(|it: char| it.is_ascii_alphanumeric())
+        && name.bytes().all(|it| it.is_ascii_alphanumeric() || b"_.-@".contains(&it))
+        && !["host", "user"].contains(&name);
+    if !fits {
+        bail!("option 'users': '{name}' cannot be a name; use letters, digits, '-', '_', '.' and '@'");
+    }
+    Ok(())
+}
+
+fn seconds(option: &str, text: &str) -> Result<u64> {
+    Ok(u64::try_from(duration::parse(option, text)?.whole_seconds())?)
+}
+
+fn serial() -> Result<u64> {
+    let mut random = [0; 8];
+    SystemRandom::new().fill(&mut random).ok().context("the system has no randomness")?;
+    Ok(u64::from_be_bytes(random))
+}
+
+impl Wanted {
+    fn certificate(
+        &self,
+        params: &Params,
+        authority: &PublicKey,
+        now: u64,
+        serial: u64,
+    ) -> Result<Certificate> {
+        Ok(Certificate {
+            key: self.key.clone(),
+            serial,
+            kind: self.kind,
+            id: self.id.clone(),
+            principals: self.principals.clone(),
+            not_before: now - seconds("backdate", &params.backdate)?,
+            not_after: now + self.lifetime,
+            authority: authority.clone(),
+        })
+    }
+}
+
+impl Params {
+    fn path(&self, name: &str) -> PathBuf {
+        self.private_dir.join("ssh/ca").join(name)
+    }
+
+    fn write(&self, name: &str, content: &[u8]) -> Result<()> {
+        File::public(self.path(name), content, Attributes::mode(0o600)).plan()?.apply()
+    }
+
+    /// The CA for `host`s or `user`s, where there is one.
+    fn authority(&self, name: &str) -> Result<Option<Pair>> {
+        let path = self.path(name);
+        match fs::read(&path) {
+            Ok(file) => {
+                let pair = Pair::read(&Secret::new(file));
+                pair.map(Some).with_context(|| format!("cannot use the CA's key {}", path.display()))
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+        }
+    }
+
+    fn make_authority(&self, name: &str) -> Result<Pair> {
+        if let Some(pair) = self.authority(name)? {
+            return Ok(pair);
+        }
+        let pair = Pair::generate(&format!("minicluster {name} ca"))?;
+        Directory { path: self.path(""), attributes: Attributes::mode(0o700) }.plan()?.apply()?;
+        put(&self.path(name), pair.private_file()?, pair.public())?;
+        Ok(pair)
+    }
+
+    /// What must not be believed. Its version grows when something else is revoked.
+    fn revocations(
+        &self,
+        index: &Index,
+        host: &PublicKey,
+        user: &PublicKey,
+        before: &RevocationList,
+        now: u64,
+    ) -> RevocationList {
+        let hosts: BTreeSet<_> = self.hosts.keys().cloned().collect();
+        let users: BTreeSet<_> = self.users.iter().map(|it| it.name.clone()).collect();
+        let by_authority =
+            [(host, index.revoked(true, &hosts, now)), (user, index.revoked(false, &users, now))];
+        let certificates = by_authority.into_iter().filter(|(_, it)| !it.is_empty());
+        let certificates = certificates.map(|(key, it)| (key.blob().to_vec(), it)).collect();
+        let next = RevocationList { certificates, ..before.clone() };
+        if next.revokes_as(before) && before.version > 0 {
+            return next;
+        }
+        RevocationList { version: before.version + 1, generated: now, ..next }
+    }
+
+    /// The line with which every host is recognised.
+    fn known_hosts(&self, authority: &PublicKey) -> String {
+        let names: BTreeSet<_> = self.hosts.values().flatten().cloned().collect();
+        known_hosts::line(&names.into_iter().collect::<Vec<_>>(), authority)
+    }
+
+    /// Lets the control node recognise the hosts: `private_dir/ssh/known_hosts`.
+    fn trust(&self, host: &Pair) -> Result<()> {
+        let path = self.private_dir.join("ssh/known_hosts");
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        let text = known_hosts::with_line(&text, Some(&self.known_hosts(host.public())));
+        File::public(path, text, Attributes::mode(0o600)).plan()?.apply()
+    }
+}
+
+impl Plan {
+    /// Whether a certificate has to be signed, and why.
+    fn need(
+        &self,
+        wanted: Wanted,
+        found: Option<&Certificate>,
+        authority: Option<&Pair>,
+    ) -> Result<Option<(Wanted, &'static str)>> {
+        let Some(authority) = authority else { return Ok(Some((wanted, "there is no CA yet"))) };
+        let like = Certificate {
+            not_before: self.now,
+            ..wanted.certificate(&self.params, authority.public(), self.now, 0)?
+        };
+        let serials = self.revoked.certificates.get(authority.public().blob());
+        let revoked = found.is_some_and(|found| serials.is_some_and(|it| it.contains(&found.serial)));
+        let reason = Certificate::need(found, &like, self.params.renew_fraction, revoked);
+        Ok(reason.map(|reason| (wanted, reason)))
+    }
+
+    fn changes(&self) -> bool {
+        let Ok(Some(host)) = self.params.authority("host") else { return true };
+        let Ok(Some(user)) = self.params.authority("user") else { return true };
+        let next =
+            self.params.revocations(&self.index, host.public(), user.public(), &self.revoked, self.now);
+        let known = fs::read_to_string(self.params.private_dir.join("ssh/known_hosts")).unwrap_or_default();
+        let line = self.params.known_hosts(host.public());
+        !self.wanted.is_empty()
+            || next != self.revoked
+            || known_hosts::with_line(&known, Some(&line)) != known
+    }
+
+    fn outcome(
+        &self,
+        host: Option<&PublicKey>,
+        user: Option<&PublicKey>,
+        signed: &[(Wanted, &'static str, Option<String>)],
+        list: &RevocationList,
+        changed: bool,
+    ) -> Outcome {
+        let mut hosts: BTreeMap<&str, Vec<Value>> =
+            self.params.reports.keys().map(|it| (it.as_str(), Vec::new())).collect();
+        let mut diff = Vec::new();
+        for (wanted, reason, certificate) in signed {
+            let after =
+                format!("{} for {} ({reason})\n", wanted.key.describe(), wanted.principals.join(", "));
+            let header = format!("certificate of {}", wanted.id);
+            diff.push(Diff { after, before_header: header.clone(), after_header: header, ..Diff::default() });
+            if let (Kind::Host, Some(list)) = (wanted.kind, hosts.get_mut(wanted.id.as_str())) {
+                list.push(json!({"key": wanted.key, "certificate": certificate, "reason": reason}));
+            }
+        }
+        let mut outcome = Outcome { changed, diff, warnings: self.warnings.clone(), ..Outcome::default() };
+        for (name, value) in [
+            ("hosts", json!(hosts)),
+            ("known_hosts", json!(host.map(|it| self.params.known_hosts(it)))),
+            ("user_ca", json!(user)),
+            ("revoked", json!(BASE64_STANDARD.encode(list.to_bytes()))),
+        ] {
+            outcome.values.insert(name.into(), value);
+        }
+        outcome
+    }
+}

@@ -1,0 +1,231 @@
+//! Files of the host, as they are and as they shall be.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use serde_json::{Value, json};
+
+use super::{Params, users::Users};
+use crate::{
+    ansible::{
+        Diff, Outcome, fault,
+        files::{self, Attributes, File, FilePlan},
+    },
+    ssh::{
+        certificate::Certificate,
+        key::PublicKey,
+        known_hosts,
+        krl::RevocationList,
+        rotation::{LIST, read_list},
+        sshd::Sshd,
+    },
+};
+
+/// Stands for what only a real run can make.
+const UNKNOWN: &str = "(made anew by a real run)\n";
+
+/// What is to be done, in this order.
+pub struct Plan {
+    report: Vec<Value>,
+    /// What sshd reads: it has to be told.
+    server: Vec<FilePlan>,
+    /// The setting that names these files, and how it was.
+    setting: Option<(FilePlan, Option<String>)>,
+    client: Vec<FilePlan>,
+    users: Users,
+    /// Says that sshd has not read yet what lies there; survives a killed run.
+    owed: PathBuf,
+    sshd: Sshd,
+}
+
+impl Plan {
+    /// Which host keys sshd uses, and their certificates.
+    ///
+    /// # Errors
+    /// sshd refuses its configuration, or a key cannot be read.
+    pub fn ask(params: &Params, sshd: Sshd) -> Result<Self> {
+        let report = host_keys(&sshd)?.into_iter().map(|(path, key)| {
+            let certificate = fs::read_to_string(certificate_path(&path)).ok();
+            json!({"key": key, "certificate": certificate})
+        });
+        let report = report.collect();
+        Ok(Self { report, ..Self::empty(params, sshd) })
+    }
+
+    fn empty(params: &Params, sshd: Sshd) -> Self {
+        Self {
+            report: Vec::new(),
+            server: Vec::new(),
+            setting: None,
+            client: Vec::new(),
+            users: Users::default(),
+            owed: params.directory.join("ssh_reload_owed"),
+            sshd,
+        }
+    }
+
+    /// Everything that `ssh_ca` returned.
+    ///
+    /// # Errors
+    /// Something in it does not hold here, or a file cannot be read.
+    pub fn install(params: &Params, sshd: Sshd, now: i64) -> Result<Self> {
+        let public = |path: PathBuf, text: &str| File::public(path, text, Attributes::mode(0o644)).plan();
+        let mut plan = Self::empty(params, sshd);
+        let mut settings = vec!["# Written by minicluster.".to_owned()];
+        let keys = host_keys(&plan.sshd)?;
+        for delivery in &params.certificates {
+            let (path, _) = keys
+                .iter()
+                .find(|(_, key)| *key == delivery.key)
+                .context("option 'certificates': this host has no such key; another run may have replaced it: run again")?;
+            let text = delivery.certificate.as_ref().map(|it| format!("{it}\n"));
+            if let Some(text) = &text {
+                let certificate = Certificate::read(text)?;
+                if certificate.key != delivery.key || certificate.not_after <= u64::try_from(now)? {
+                    bail!("option 'certificates': the certificate {} does not hold here", certificate.serial);
+                }
+            }
+            plan.server.push(public(certificate_path(path), text.as_deref().unwrap_or(UNKNOWN))?);
+        }
+        for (path, key) in &keys {
+            let certificate = certificate_path(path);
+            if certificate.exists() || params.certificates.iter().any(|it| it.key == *key) {
+                settings.push(format!("HostCertificate {}", certificate.display()));
+            }
+        }
+        let authority = plan.sshd.beside("minicluster_user_ca.pub");
+        let text = params.user_ca.as_ref().map_or(UNKNOWN.into(), |it| format!("{it}\n"));
+        settings.push(format!("TrustedUserCAKeys {}", authority.display()));
+        plan.server.push(public(authority, &text)?);
+        let list = plan.sshd.beside(LIST);
+        settings.push(format!("RevokedKeys {}", list.display()));
+        let revoked = merged(&params.revoked, &list)?;
+        plan.server.push(File::public(&list, revoked.to_bytes(), Attributes::mode(0o644)).plan()?);
+        let setting = plan.sshd.beside("sshd_config.d/00-minicluster-trust.conf");
+        let before = fs::read_to_string(&setting).ok();
+        plan.setting = Some((public(setting, &(settings.join("\n") + "\n"))?, before));
+        // Clients of this host, after the list is there: ssh trusts nobody while it cannot read it.
+        let client = plan.sshd.beside("ssh_config.d/00-minicluster.conf");
+        let text = format!("# Written by minicluster.\nRevokedHostKeys {}\n", list.display());
+        plan.client.push(public(client, &text)?);
+        let known = plan.sshd.beside("ssh_known_hosts");
+        let text = fs::read_to_string(&known).unwrap_or_default();
+        let line = params.known_hosts.as_deref().unwrap_or(UNKNOWN.trim_end());
+        plan.client.push(public(known, &known_hosts::with_line(&text, Some(line)))?);
+        plan.users = Users::plan(params, &plan.sshd)?;
+        Ok(plan)
+    }
+
+    /// Does it.
+    ///
+    /// # Errors
+    /// A file cannot be written, or sshd refuses its settings, which are then as they were.
+    pub fn apply(self) -> Result<()> {
+        if self.must_reload() {
+            File::public(&self.owed, "", Attributes::mode(0o600)).plan()?.apply()?;
+            fault::point("ssh_trust:owed");
+        }
+        let reload = self.must_reload();
+        for file in self.server {
+            file.apply()?;
+            fault::point("ssh_trust:server");
+        }
+        if let Some((file, before)) = self.setting {
+            let path = file.path().to_owned();
+            file.apply()?;
+            fault::point("ssh_trust:setting");
+            if let Err(refused) = effective(&self.sshd) {
+                restore(&path, before.as_deref())?;
+                return Err(refused);
+            }
+        }
+        if reload {
+            self.sshd.reload()?;
+            fault::point("ssh_trust:reloaded");
+            files::remove(&std::path::absolute(&self.owed)?)?;
+        }
+        for file in self.client {
+            file.apply()?;
+            fault::point("ssh_trust:client");
+        }
+        self.users.apply()
+    }
+
+    fn must_reload(&self) -> bool {
+        self.setting.as_ref().is_some_and(|(it, _)| it.changes())
+            || self.server.iter().any(FilePlan::changes)
+            || self.setting.is_some() && self.owed.exists()
+    }
+
+    /// What a run reports.
+    pub fn outcome(&self) -> Outcome {
+        let files = self.server.iter().chain(self.setting.iter().map(|(it, _)| it)).chain(&self.client);
+        let mut diff: Vec<Diff> = files.filter_map(FilePlan::diff).collect();
+        diff.extend(self.users.diff());
+        let changed = self.must_reload() || !diff.is_empty();
+        let mut outcome = Outcome { changed, diff, ..Outcome::default() };
+        outcome.values.insert("keys".into(), json!(self.report));
+        outcome
+    }
+}
+
+/// sshd's host keys: private half's path and public key.
+fn host_keys(sshd: &Sshd) -> Result<Vec<(PathBuf, PublicKey)>> {
+    let mut keys = Vec::new();
+    for path in sshd.host_keys()? {
+        let mut public = path.clone().into_os_string();
+        public.push(".pub");
+        // Without a public half sshd could not use a certificate either.
+        if let Ok(text) = fs::read_to_string(&public) {
+            let key = text.parse::<PublicKey>();
+            keys.push((path, key.with_context(|| format!("cannot use {}", Path::new(&public).display()))?));
+        }
+    }
+    Ok(keys)
+}
+
+fn certificate_path(key: &Path) -> PathBuf {
+    let mut path = key.as_os_str().to_owned();
+    path.push("-cert.pub");
+    path.into()
+}
+
+/// The control node's list, with the keys that this host itself revoked for good.
+fn merged(given: &str, path: &Path) -> Result<RevocationList> {
+    let own = read_list(path)?.unwrap_or_default();
+    if given.is_empty() {
+        return Ok(own);
+    }
+    let given = BASE64_STANDARD.decode(given).ok().context("option 'revoked' is not base64")?;
+    let mut list = RevocationList::from_bytes(&given).context("option 'revoked'")?;
+    list.keys.extend(own.keys.iter().cloned());
+    // The same list has the same bytes.
+    if list.revokes_as(&own) { Ok(own) } else { Ok(list) }
+}
+
+/// sshd takes its settings, and they are in force.
+fn effective(sshd: &Sshd) -> Result<()> {
+    sshd.test()?;
+    let list = sshd.beside(LIST);
+    let now = sshd.effective("root", None)?.get("revokedkeys").to_owned();
+    if Path::new(&now) != list {
+        bail!(
+            "sshd does not read {} but '{now}': begin {} with `Include /etc/ssh/sshd_config.d/*.conf`, as Debian does, \
+             and set `RevokedKeys` nowhere else",
+            list.display(),
+            sshd.config.display()
+        );
+    }
+    Ok(())
+}
+
+fn restore(path: &Path, before: Option<&str>) -> Result<()> {
+    match before {
+        Some(text) => File::public(path, text, Attributes::mode(0o644)).plan()?.apply(),
+        None => files::remove(path).map(drop),
+    }
+}
