@@ -15,8 +15,10 @@ use super::{
     rule::Rule,
 };
 
-/// Between two pings to everybody; what may be lost is said again with them.
+/// Between two pings to everybody; what may be lost is said again with them. Many nodes take more time for each
+/// other, or they would be busy with that alone.
 const ROUND: Millis = 250;
+const ROUND_FOR_EACH: Millis = 20;
 /// As long the membership must not have changed before votes are asked for.
 const QUIET: Millis = 300;
 /// As long a leader that starts again waits for members to learn their addresses.
@@ -165,7 +167,7 @@ impl Machine {
         let doomed = self.doomed.as_ref().map(|(at, _)| *at);
         let others = [quiet, hook, timeout, doomed, self.relearn_until];
         // What has passed without effect is looked at again with the next round.
-        let later = others.into_iter().flatten().filter(|it| *it > self.next_round - ROUND);
+        let later = others.into_iter().flatten().filter(|it| *it + self.between_rounds() > self.next_round);
         later.chain([self.next_round]).min().unwrap_or(self.next_round)
     }
 
@@ -196,7 +198,7 @@ impl Machine {
             Event::Tick => {}
         }
         if tick && now >= self.next_round {
-            self.next_round = now + ROUND;
+            self.next_round = now + self.between_rounds();
             self.round(now);
         }
         if self.peers.take_changed() || tick {
@@ -252,6 +254,11 @@ impl Machine {
             Message::Known { term, digest } => self.on_known(from, term, &digest),
             Message::Complete { leader, members } => self.complete = Some((leader, members)),
         }
+    }
+
+    fn between_rounds(&self) -> Millis {
+        let expect = Millis::try_from(self.config.expect).unwrap_or(Millis::MAX);
+        ROUND.max(expect.saturating_mul(ROUND_FOR_EACH)).min(1_000)
     }
 
     /// Pings everybody, and says again what may have been lost.
