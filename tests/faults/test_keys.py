@@ -1,6 +1,7 @@
 """Keys are exchanged on a running cluster, and whatever goes wrong, some key of the control node opens every host."""
 
 import contextlib
+import json
 import re
 import shutil
 import subprocess
@@ -185,6 +186,49 @@ class Keys(unittest.TestCase):
         self.wait_until("host1 is back", lambda: self.opens(self.control, "host1"))
         self.assertFalse(self.opens(self.old, "host1"))
         self.assertEqual(self.rotate().status, 0)
+
+    def trust(self, **variables):
+        """Runs the role `ssh`."""
+        extra = json.dumps({"ssh_trust": True, **variables})
+        run = self.cluster.run("--tags", "ssh", "-e", extra)
+        self.assertEqual(run.status, 0, run.text)
+        return run
+
+    def test_trust(self):
+        alice = self.cluster.directory / "alice"
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", alice], check=True)
+        bob = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIO6muNyOxWojosm+3A2SZcbzB7lXe0xIhVqYMCl78k2/ bob"
+        for host in HOSTS:
+            self.inside(host, "useradd --create-home bob; useradd --create-home --shell /bin/sh deploy")
+        known = {"ssh_certificates": [{"name": "alice", "key": alice.with_suffix(".pub").read_text(), "principals": ["deploy"]}],
+                 "ssh_users": [{"user": "bob", "keys": [bob]}]}
+        self.trust(**known)
+        self.assertEqual(self.trust(**known).changed(), 0)
+
+        # Only the CA says who the hosts are, to the control node and from host to host.
+        strict = ["-oStrictHostKeyChecking=yes", "-oBatchMode=yes", "-oControlPath=none"]
+        for host in HOSTS:
+            address = f"{self.cluster.subnet}.{10 + int(host[4:])}"
+            subprocess.run(["ssh", "-F", "none", *strict, "-i", self.control, "-oGlobalKnownHostsFile=none",
+                            f"-oUserKnownHostsFile={self.cluster.directory}/private/ssh/known_hosts", f"admin@{address}", "true"], check=True)
+            said = self.inside("host1", f"ssh {' '.join(strict)} nobody@{address} true 2>&1 || true")
+            self.assertIn("Permission denied", said, "the host is recognised, and only the user is not let in")
+
+        certificate = self.cluster.directory / "private/ssh/ca/alice-cert.pub"
+        kept = self.cluster.directory / "alice-cert.pub"
+        shutil.copy(certificate, kept)
+
+        def enters(user):
+            return subprocess.run(["ssh", "-F", self.cluster.directory / "ssh_config", *strict, "-oIdentitiesOnly=yes", "-i", alice,
+                                   "-oIdentityFile=none", f"{user}@host1", "true"], stderr=subprocess.DEVNULL).returncode == 0
+
+        self.assertTrue(enters("deploy"))
+        self.assertFalse(enters("bob"), "no principal of hers")
+        self.assertEqual(self.inside("host1", "cat ~bob/.ssh/authorized_keys; stat -c '%U %a' ~bob/.ssh/authorized_keys"), f"{bob}\nbob 600")
+        self.trust()
+        self.assertFalse(enters("deploy"), "revoked, though it has not ended")
+        self.assertEqual(self.inside("host1", "cat ~bob/.ssh/authorized_keys"), "")
+        self.assertTrue(self.opens(self.control, "host1"))
 
 
 if __name__ == "__main__":
