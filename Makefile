@@ -1,10 +1,12 @@
 # make            build all programs and install them where Ansible finds them
 # make target=aarch64-unknown-linux-musl    the modules for hosts of another architecture, see README.md
 # make demo       five local hosts become a cluster; make demo-down removes them
+# make demo-bootstrap   three machines, given nothing but a boot configuration, become one; make demo-bootstrap-down
 # make test       everything CI runs
 # make soak       100,000 generated elections (make test: 2,000)
 # make bench      measurements, one table
-# make dist       the shipped build, with its size checked
+# make dist       the shipped build, with its size checked, and the bundle that machines boot from
+#                 (operator=DIRECTORY: with the services.yml, group_vars and roles of your cluster)
 
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -24,9 +26,11 @@ built = target/$(target)/$(profile)
 programs = $(shell awk '/^\[\[bin\]\]/ {bin = 1} bin && /^name/ {gsub(/"/, "", $$3); print $$3; bin = 0}' Cargo.toml)
 modules = $(filter-out minicluster,$(programs))
 scenarios = $(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml))
-shell_programs = .ci/run tests/faults/run molecule/node/cluster molecule/node/demo molecule/node/image
+shell_programs = .ci/run bootstrap/ansible bootstrap/boot bootstrap/bundle bootstrap/lead tests/faults/run \
+  $(addprefix molecule/node/,cluster demo demo-bootstrap image machines)
 
-.PHONY: install build quick plugin faults demo demo-down test lint unit soak molecule bench dist check-tools check-docker
+.PHONY: install build quick plugin faults demo demo-down demo-bootstrap demo-bootstrap-down test lint unit soak molecule
+.PHONY: bench dist check-tools check-docker
 
 install: build
 	@mkdir -p $(library) inventory
@@ -55,6 +59,12 @@ demo: check-docker quick
 demo-down:
 	molecule/node/demo down
 
+demo-bootstrap: check-docker quick
+	molecule/node/demo-bootstrap up
+
+demo-bootstrap-down:
+	molecule/node/demo-bootstrap down
+
 test: lint unit plugin molecule
 
 lint: quick
@@ -63,7 +73,7 @@ lint: quick
 	cargo clippy --quiet --all-targets --all-features -- -D warnings -A clippy::unwrap_used -A clippy::expect_used
 	yamllint --strict *.yml library molecule roles tests/faults
 	ansible-lint -q --strict
-	$(if $(shell command -v shellcheck),shellcheck $(shell_programs),@echo "shellcheck is missing: skipped")
+	$(if $(shell command -v shellcheck),shellcheck -x $(shell_programs),@echo "shellcheck is missing: skipped")
 
 unit: check-tools .venv/.installed
 	@cargo nextest --version >/dev/null 2>&1 || { echo "cargo-nextest is missing: cargo install --locked cargo-nextest" >&2; exit 1; }
@@ -84,6 +94,7 @@ faults: check-docker quick
 dist: install
 	@mkdir -p dist && install -C $(addprefix $(built)/,$(programs)) dist/
 	tests/shipped dist $(modules)
+	bootstrap/bundle dist/minicluster.tar.gz $(operator)
 
 bench: install
 	bench/run

@@ -4,6 +4,7 @@
 //! nothing in a domain folder prints or exits.
 
 pub mod ansible;
+pub mod bootstrap;
 pub mod cli;
 pub mod diagnostic;
 pub mod election;
@@ -13,6 +14,7 @@ pub mod node;
 pub mod placement;
 pub mod services;
 pub mod ssh;
+pub mod user_data;
 pub mod workspace;
 pub mod x509;
 pub mod yaml;

@@ -4,7 +4,7 @@ use clap::Subcommand;
 
 use super::answer::{Answer, Failure};
 use super::files::Files;
-use super::{certs, check, explain, keys, lock, plan, rebalance};
+use super::{certs, check, enrol, explain, handover, keys, lock, members, plan, rebalance, user_data};
 use crate::services::schema;
 
 /// What the operator wants to know or do.
@@ -24,6 +24,14 @@ pub enum Command {
     Certs(certs::Options),
     /// List the keys that open the hosts: fingerprints, ages, hosts, and a rotation under way
     Keys(keys::Options),
+    /// Print the boot configuration with which machines become a cluster; it holds the cluster secret
+    UserData(user_data::Options),
+    /// Enter this machine into the cluster that an election made; the election runs it
+    Enrol(enrol::Options),
+    /// Write the members of the election into `hosts`, as the leader does
+    Members(members::Options),
+    /// Move the cluster's secrets from its leader to this control node, and leave none behind
+    Handover(handover::Options),
     /// Print a JSON Schema of services.yml for editors
     Schema,
 }
@@ -39,6 +47,10 @@ impl Command {
             Self::Lock => lock::run(files),
             Self::Certs(options) => certs::run(files, &options),
             Self::Keys(options) => keys::run(files, &options),
+            Self::UserData(options) => user_data::run(options),
+            Self::Enrol(options) => enrol::run(options),
+            Self::Handover(options) => handover::run(options),
+            Self::Members(options) => members::run(files, options),
             Self::Schema => Ok(format!("{:#}\n", schema()).into()),
         }
     }

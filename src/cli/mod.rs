@@ -4,14 +4,18 @@ mod answer;
 mod certs;
 mod check;
 mod command;
+mod enrol;
 mod explain;
 mod files;
+mod handover;
 mod keys;
 mod lock;
+mod members;
 mod plan;
 mod private_dir;
 mod rebalance;
 mod table;
+mod user_data;
 
 use std::io::Write;
 use std::process::ExitCode;

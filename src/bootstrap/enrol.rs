@@ -1,0 +1,136 @@
+//! Enrolment: what a machine does when it has learned who the members are, before it says so to them. Each
+//! step may be repeated, and a machine that is killed between two of them begins again.
+
+use std::{
+    fs,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+use time::OffsetDateTime;
+use zeroize::Zeroizing;
+
+use super::{Election, Member, known_hosts};
+use crate::{
+    ansible::{
+        accounts, fault,
+        files::{Attributes, Directory, File, remove},
+    },
+    node::state::{self, CameIn, Membership},
+    ssh::key::PublicKey,
+};
+
+/// Where things lie on a machine, and who runs Ansible's commands on it.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    /// `/`, except in tests.
+    pub root: PathBuf,
+    /// The user whom the leader logs in as.
+    pub user: String,
+}
+
+impl Machine {
+    /// A path on it.
+    #[must_use]
+    pub fn path(&self, absolute: &str) -> PathBuf {
+        self.root.join(absolute.trim_start_matches('/'))
+    }
+
+    /// What the machine knows of itself.
+    #[must_use]
+    pub fn state(&self) -> PathBuf {
+        self.path("/var/lib/minicluster")
+    }
+
+    /// The secrets of a control node.
+    #[must_use]
+    pub fn private_dir(&self) -> PathBuf {
+        self.state().join("private")
+    }
+
+    /// Where the outcome of the election is kept.
+    #[must_use]
+    pub fn members_file(&self) -> PathBuf {
+        self.state().join("members.json")
+    }
+}
+
+/// Enrols the machine: it is locked to its cluster, knows the members' host keys, lets the leader in, and, where
+/// it does not lead, forgets the key with which it would have led.
+///
+/// # Errors
+/// It belongs to another cluster, or something cannot be read or written. Then it must not acknowledge the lock.
+pub fn enrol(machine: &Machine, election: &Election, now: OffsetDateTime) -> Result<Membership> {
+    let secret = machine.path("/etc/minicluster/cluster_secret");
+    let secret = Zeroizing::new(
+        fs::read_to_string(&secret).with_context(|| format!("cannot read {}", secret.display()))?,
+    );
+    let membership = Membership {
+        cluster: election.cluster.clone(),
+        cluster_id: state::cluster_id(secret.trim().as_bytes(), &election.digest)?,
+        node_id: Some(election.own.clone()),
+        came_in: CameIn::Election,
+    };
+    state::lock_to(&machine.state(), &membership, false, now)?;
+    fault::point("enrol:locked");
+    let text = serde_json::to_string_pretty(election)? + "\n";
+    File::public(machine.members_file(), text, Attributes::mode(0o644)).plan()?.apply()?;
+    learn_host_keys(&machine.path("/etc/ssh/ssh_known_hosts"), election)?;
+    fault::point("enrol:known_hosts");
+    // Where one key came with the boot configuration, it opens the machine until the leader replaces it.
+    if !machine.path("/etc/minicluster/bootstrap_key").exists() {
+        let_in(machine, &election.leader_record()?.user_key)?;
+        fault::point("enrol:let_in");
+    }
+    if election.leads() {
+        learn_host_keys(&machine.private_dir().join("ssh/known_hosts"), election)?;
+    } else {
+        remove(&machine.private_dir())?;
+    }
+    Ok(membership)
+}
+
+fn learn_host_keys(path: &Path, election: &Election) -> Result<()> {
+    let text = known_hosts::update(&read(path)?, election)?;
+    File::public(path, text, Attributes::mode(0o644)).plan()?.apply()
+}
+
+/// Adds the leader's key for the user whom it logs in as; other keys stay.
+fn let_in(machine: &Machine, key: &str) -> Result<()> {
+    let user = &machine.user;
+    let account = accounts::user(user)?;
+    let account =
+        account.with_context(|| format!("there is no user '{user}' for the leader to log in as"))?;
+    let home = account.home.with_context(|| format!("user '{user}' has no home directory"))?;
+    let group = group_of(&machine.path(&home))?;
+    let folder = machine.path(&home).join(".ssh");
+    let owned = |mode| Attributes::mode(mode).owned_by(user.as_str(), group.to_string());
+    Directory { path: folder.clone(), attributes: owned(0o700) }.plan()?.apply()?;
+    let path = folder.join("authorized_keys");
+    let mut text = read(&path)?;
+    let wanted: PublicKey = key.parse()?;
+    if text.lines().any(|line| line.parse::<PublicKey>().is_ok_and(|it| it == wanted)) {
+        return Ok(());
+    }
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
+    text += &Member::plain(key)?;
+    text += " minicluster control\n";
+    File::public(path, text, owned(0o600)).plan()?.apply()
+}
+
+/// The group to which a home directory belongs.
+fn group_of(home: &Path) -> Result<u32> {
+    use std::os::unix::fs::MetadataExt as _;
+    let found = fs::metadata(home).with_context(|| format!("cannot read {}", home.display()))?;
+    Ok(found.gid())
+}
+
+fn read(path: &Path) -> Result<String> {
+    match fs::read_to_string(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
+        other => other.with_context(|| format!("cannot read {}", path.display())),
+    }
+}

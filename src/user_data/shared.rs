@@ -1,0 +1,138 @@
+//! What machines share until they have met, made once below `private_dir`: the cluster secret and, where it
+//! is wanted, the bootstrap key pair.
+
+use std::{
+    fs,
+    io::ErrorKind,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+use ring::rand::{SecureRandom as _, SystemRandom};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
+use zeroize::Zeroizing;
+
+use crate::{
+    ansible::{
+        Secret, fault,
+        files::{Attributes, Directory, File},
+    },
+    ssh::pair::Pair,
+};
+
+/// What goes into every machine's boot configuration. It has no `Debug` and no `Serialize`.
+pub struct Shared {
+    /// The cluster secret, as text in one line.
+    pub secret: Zeroizing<String>,
+    /// The private and the public half of the bootstrap key.
+    pub bootstrap_key: Option<(Zeroizing<String>, String)>,
+    /// Whether something of it is not on the disk yet.
+    pub new: bool,
+}
+
+impl Shared {
+    /// Reads what is there and makes the rest, in memory only.
+    ///
+    /// # Errors
+    /// Something is there and cannot be used.
+    pub fn plan(private_dir: &Path, bootstrap_key: bool) -> Result<Self> {
+        let (secret, mut new) = match read(&secret_path(private_dir))? {
+            Some(text) if text.trim().len() >= 32 && !text.trim().contains(char::is_whitespace) => {
+                (Zeroizing::new(text.trim().to_owned()), false)
+            }
+            Some(_) => bail!(
+                "{} holds no cluster secret (one line of 32 characters or more): restore it, or remove it and make the \
+                 boot configuration of every machine anew",
+                secret_path(private_dir).display()
+            ),
+            None => (make_secret()?, true),
+        };
+        let path = key_path(private_dir);
+        let bootstrap_key = match read(&path)? {
+            _ if !bootstrap_key => None,
+            Some(text) => {
+                let pair = Pair::read(&Secret::new(text.as_bytes()));
+                let pair =
+                    pair.with_context(|| format!("cannot use the bootstrap key {}", path.display()))?;
+                Some((text, pair.public_file()))
+            }
+            None => {
+                new = true;
+                let pair = Pair::generate("minicluster bootstrap")?;
+                let text = String::from_utf8(pair.private_file()?.expose().to_vec())?;
+                Some((Zeroizing::new(text), pair.public_file()))
+            }
+        };
+        Ok(Self { secret, bootstrap_key, new })
+    }
+
+    /// The same, and on the disk when this returns. Of several callers at one time all get the same.
+    ///
+    /// # Errors
+    /// It cannot be read or written.
+    pub fn keep(private_dir: &Path, bootstrap_key: bool) -> Result<Self> {
+        let closed = || Attributes::mode(0o700);
+        if !private_dir.exists() {
+            Directory { path: private_dir.into(), attributes: closed() }.plan()?.apply()?;
+        }
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let held = open(private_dir, flags, Mode::empty())
+            .with_context(|| format!("cannot open {}", private_dir.display()))?;
+        flock(&held, FlockOperation::LockExclusive)?;
+        let shared = Self::plan(private_dir, bootstrap_key)?;
+        if shared.new {
+            let text = format!("{}\n", *shared.secret);
+            write(&secret_path(private_dir), text.as_bytes())?;
+            fault::point("user_data:secret");
+            if let Some((private, public)) = &shared.bootstrap_key {
+                Directory { path: private_dir.join("ssh"), attributes: closed() }.plan()?.apply()?;
+                let path = key_path(private_dir);
+                write(&path, private.as_bytes())?;
+                let public =
+                    File::public(path.with_extension("pub"), public.as_bytes(), Attributes::mode(0o644));
+                public.plan()?.apply()?;
+            }
+        }
+        Ok(shared)
+    }
+}
+
+fn secret_path(private_dir: &Path) -> PathBuf {
+    private_dir.join("cluster_secret")
+}
+
+fn key_path(private_dir: &Path) -> PathBuf {
+    private_dir.join("ssh/bootstrap")
+}
+
+fn make_secret() -> Result<Zeroizing<String>> {
+    let mut bytes = Zeroizing::new([0; 32]);
+    SystemRandom::new().fill(&mut bytes[..]).ok().context("the system has no randomness")?;
+    Ok(bytes.iter().fold(Zeroizing::new(String::with_capacity(64)), |mut text, byte| {
+        for digit in [byte >> 4, byte & 15] {
+            text.push(char::from_digit(digit.into(), 16).unwrap_or_default());
+        }
+        text
+    }))
+}
+
+fn read(path: &Path) -> Result<Option<Zeroizing<String>>> {
+    let name = path.display();
+    let mode = match fs::metadata(path) {
+        Ok(found) => found.permissions().mode(),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).with_context(|| format!("cannot read {name}")),
+    };
+    if mode & 0o077 != 0 {
+        bail!(
+            "{name} can be read by others; chmod 600 {name}, and if somebody may have done so, make a new one"
+        );
+    }
+    let text = Zeroizing::new(fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?);
+    Ok(Some(text))
+}
+
+fn write(path: &Path, content: &[u8]) -> Result<()> {
+    File::secret(path, Secret::new(content), Attributes::mode(0o600)).plan()?.apply()
+}
