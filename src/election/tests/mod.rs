@@ -24,7 +24,7 @@ use chance::Chance;
 use schedule::{Kind, run};
 
 /// Schedules that have found something once.
-const FOUND: &[u64] = &[];
+const FOUND: &[u64] = &[1_035_856, 1_042_615];
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|it| it.parse().expect("a number"))

@@ -398,6 +398,12 @@ impl World {
         locks.len() == 1 && left.iter().all(|it| it.disk.as_ref().is_some_and(promised))
     }
 
+    /// Whether the leader has ended well before every member knew of it.
+    pub fn leader_has_left(&self) -> bool {
+        let ran = |it: &Slot| it.disk.as_ref().is_some_and(|it| it.stage == Stage::Ran);
+        self.slots.iter().any(|it| ran(it) && it.ended.as_ref().is_some_and(|it| it.status() == 0))
+    }
+
     /// Every machine that is left, for a message.
     pub fn describe(&self) -> String {
         let about = |it: &Slot| {
