@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import pathlib
 import re
 import shutil
 import subprocess
@@ -167,6 +168,24 @@ class Keys(unittest.TestCase):
         self.wait_until("host3 restores after its boot", lambda: self.opens(self.old, "host3"))
         for host in HOSTS:
             self.assertTrue(self.opens(self.rotation / "recovery", host))
+        run = self.rotate()
+        self.assertEqual(run.status, 0, run.text)
+        self.finished(self.old)
+
+    def test_killed_at_every_task(self):
+        folder = ROOT / "roles/ssh_rotation/tasks"
+        texts = [(folder / name).read_text() for name in ["main.yml", "host.yml", "revoke.yml"]]
+        begin, host, revoke = [re.findall(r"^ *- name: (.*)$", text, re.MULTILINE) for text in texts]
+        tasks = [*begin[:1], *host, *revoke[1:5], begin[3]]
+        self.assertGreaterEqual(len(tasks), 14)
+        for task in tasks:
+            if task.startswith("Connect"):
+                continue
+            run = self.rotate(kill_at=f"TASK [ssh_rotation : {task}")
+            self.assertEqual(run.status, -9, f"{task}: {run.text}")
+            halves = [self.control, *(path for path in self.rotation.glob("*") if not path.suffix)]
+            for name in HOSTS:
+                self.assertTrue(any(self.opens(half, name) for half in halves if pathlib.Path(half).exists()), f"{task}: {name}")
         run = self.rotate()
         self.assertEqual(run.status, 0, run.text)
         self.finished(self.old)
