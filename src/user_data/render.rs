@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::{Request, Shared};
 
-const TEMPLATE: &str = include_str!("template.yml");
+const TEMPLATE: &str = include_str!("user-data.template");
 /// What clouds take (EC2's limit, the smallest).
 const LIMIT: usize = 16 * 1024;
 /// Where the secret lies on a machine.
