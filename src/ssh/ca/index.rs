@@ -54,10 +54,10 @@ impl From<&Certificate> for Issued {
 pub struct Index(Vec<Issued>);
 
 impl Index {
-    /// Reads the file. A last line that was cut by a crash counts as not written.
+    /// Reads the file; where there is none, an empty index.
     ///
     /// # Errors
-    /// It cannot be read, or another line is damaged.
+    /// It cannot be read, or is damaged.
     pub fn read(path: &Path) -> Result<Self> {
         let text = match fs::read_to_string(path) {
             Ok(text) => text,
