@@ -9,10 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use rustix::{
-    fd::OwnedFd,
-    fs::{FlockOperation, Mode, OFlags, flock, open},
-};
+use rustix::fd::OwnedFd;
 
 use super::{
     certificate::{self, Certificate},
@@ -24,7 +21,7 @@ use super::{
 };
 use crate::ansible::{
     Secret, fault,
-    files::{Attributes, Directory, File},
+    files::{self, Attributes, Directory, File},
 };
 
 /// The folder, held by this process alone where it was locked.
@@ -62,12 +59,7 @@ impl Store {
             Err(_) => make_directory(private_dir)?,
         }
         make_directory(&directory)?;
-        let path = directory.join("lock");
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let lock = open(&path, flags, Mode::RUSR | Mode::WUSR)
-            .map_err(std::io::Error::from)
-            .and_then(|lock| flock(&lock, FlockOperation::LockExclusive).map(|()| lock).map_err(Into::into))
-            .with_context(|| format!("cannot lock {}", path.display()))?;
+        let lock = files::lock(&directory.join("lock"))?;
         Self::load(directory, Some(lock))
     }
 

@@ -4,12 +4,14 @@
 mod attributes;
 mod directory;
 mod file;
+mod lock;
 mod remove;
 mod replace;
 
 pub use attributes::Attributes;
 pub use directory::{Directory, DirectoryPlan};
 pub use file::{Content, File, FilePlan};
+pub use lock::lock;
 pub use remove::remove;
 pub use replace::sync_directory;
 

@@ -9,10 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use rustix::{
-    fd::OwnedFd,
-    fs::{FlockOperation, Mode, OFlags, flock, open},
-};
+use rustix::fd::OwnedFd;
 
 use super::state::State;
 use crate::{
@@ -57,12 +54,7 @@ impl Store {
         for path in [private_dir, &directory].into_iter().filter(|it| !it.exists()) {
             Directory { path: path.into(), attributes: Attributes::mode(0o700) }.plan()?.apply()?;
         }
-        let path = directory.join("lock");
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let lock = open(&path, flags, Mode::RUSR | Mode::WUSR)
-            .map_err(std::io::Error::from)
-            .and_then(|lock| flock(&lock, FlockOperation::LockExclusive).map(|()| lock).map_err(Into::into))
-            .with_context(|| format!("cannot lock {}", path.display()))?;
+        let lock = files::lock(&directory.join("lock"))?;
         Ok(Self { _lock: Some(lock), ..Self::read(private_dir)? })
     }
 

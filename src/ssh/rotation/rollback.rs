@@ -12,10 +12,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use rustix::{
-    fd::OwnedFd,
-    fs::{FlockOperation, Mode, OFlags, flock, open},
-};
+use rustix::fd::OwnedFd;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
@@ -23,7 +20,7 @@ use super::edit::Edit;
 use crate::{
     ansible::{
         Secret, fault,
-        files::{Attributes, Directory, File},
+        files::{self, Attributes, Directory, File},
     },
     node::systemd::systemctl,
     ssh::sshd::Sshd,
@@ -102,12 +99,7 @@ impl Guard {
     /// The directory cannot be made or locked, or the record not be read.
     pub fn lock(directory: &Path, units: &Path) -> Result<Self> {
         Directory { path: directory.into(), attributes: Attributes::mode(0o700) }.plan()?.apply()?;
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let path = directory.join("lock");
-        let lock = open(&path, flags, Mode::RUSR | Mode::WUSR)
-            .map_err(std::io::Error::from)
-            .and_then(|lock| flock(&lock, FlockOperation::LockExclusive).map(|()| lock).map_err(Into::into))
-            .with_context(|| format!("cannot lock {}", path.display()))?;
+        let lock = files::lock(&directory.join("lock"))?;
         Ok(Self { _lock: Some(lock), ..Self::read(directory, units)? })
     }
 
