@@ -1,4 +1,4 @@
-//! Bytes as hexadecimal digits: serial numbers and key identifiers.
+//! Bytes as hexadecimal digits: serial numbers, key identifiers, digests.
 
 use std::fmt::Write as _;
 

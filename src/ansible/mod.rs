@@ -9,6 +9,7 @@ pub mod files;
 #[cfg(test)]
 mod fuzz;
 mod help;
+pub mod hex;
 pub mod literal;
 mod module;
 mod nearest;

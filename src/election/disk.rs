@@ -15,10 +15,11 @@ use rustix::{
     rand::{GetRandomFlags, getrandom},
 };
 
-use super::{NodeId, Stage, State, identity::hex};
+use super::{NodeId, Stage, State};
 use crate::ansible::{
     fault,
     files::{Attributes, Directory, File},
+    hex,
 };
 
 /// What this node keeps, below the state directory.
@@ -151,7 +152,7 @@ pub fn state(disk: &Disk, state_dir: &Path, machine_id: &[u8], chosen: Option<&N
     } else {
         let mut seed = [0; 16];
         getrandom(&mut seed, GetRandomFlags::empty()).context("no random numbers")?;
-        hex(&seed)
+        hex::encode(&seed)
     };
     let id = chosen.cloned().unwrap_or_else(|| NodeId::derive(machine_id, seed.as_bytes()));
     match found {

@@ -6,6 +6,8 @@ use anyhow::{Result, bail};
 use ring::hmac;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::ansible::hex;
+
 /// A node's id: an HMAC over its machine id and a random value of its own, or what `--node-id` says.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct NodeId(String);
@@ -18,7 +20,7 @@ impl NodeId {
     #[must_use]
     pub fn derive(machine_id: &[u8], seed: &[u8]) -> Self {
         let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, seed), machine_id);
-        Self(hex(&tag.as_ref()[..16]))
+        Self(hex::encode(&tag.as_ref()[..16]))
     }
 
     /// An id that somebody chose.
@@ -56,13 +58,6 @@ impl fmt::Display for NodeId {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
         out.write_str(&self.0)
     }
-}
-
-/// Bytes as lower-case hexadecimal digits.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes.iter().flat_map(|it| [it >> 4, it & 15]).map(|it| char::from(DIGITS[usize::from(it)])).collect()
 }
 
 #[cfg(test)]

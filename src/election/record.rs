@@ -5,7 +5,8 @@ use std::{fmt, net::IpAddr};
 use ring::digest;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::{NodeId, identity::hex};
+use super::NodeId;
+use crate::ansible::hex;
 
 /// What a node says of itself, authenticated, once for each of its incarnations.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,7 +80,7 @@ impl Membership {
         members.sort_by(|a, b| a.rank().cmp(&b.rank()));
         // JSON of a fixed shape: no two memberships have the same text. Nothing in it can fail to be written.
         let text = serde_json::to_vec(&(cluster, expect, &members)).unwrap_or_default();
-        Self { members, digest: Digest(hex(digest::digest(&digest::SHA256, &text).as_ref())) }
+        Self { members, digest: Digest(hex::encode(digest::digest(&digest::SHA256, &text).as_ref())) }
     }
 }
 

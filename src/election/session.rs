@@ -7,8 +7,8 @@
 use anyhow::{Result, anyhow, bail};
 use ring::{hkdf, hmac};
 
-use super::{NodeId, identity::hex};
-use crate::ansible::Secret;
+use super::NodeId;
+use crate::ansible::{Secret, hex};
 
 /// Bytes of a nonce.
 pub const NONCE: usize = 16;
@@ -50,7 +50,7 @@ impl SecretKey {
     /// Never in practice: the parts are short.
     pub fn announcement(&self, parts: &[&[u8]]) -> Result<String> {
         let tag = hmac::sign(&self.derive(&[b"announcement"])?, &length_prefixed(parts));
-        Ok(hex(&tag.as_ref()[..16]))
+        Ok(hex::encode(&tag.as_ref()[..16]))
     }
 }
 

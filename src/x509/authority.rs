@@ -19,7 +19,7 @@ use super::{
     vault::Vault,
     whole_second,
 };
-use crate::ansible::{Argument, Module, Outcome, Task, fault};
+use crate::ansible::{Argument, Module, Outcome, Task, fault, hex};
 
 crate::arguments! {
     /// Options of `x509_ca`.
@@ -287,6 +287,6 @@ impl Plan {
 /// Own to each CA, because clients look for an issuer by its name. RFC 5280 allows 64 characters.
 fn common_name(domain: &str, key: &PrivateKey) -> String {
     let digest = ring::digest::digest(&ring::digest::SHA256, &key.public_key());
-    let id = super::hex::encode(&digest.as_ref()[..4]);
+    let id = hex::encode(&digest.as_ref()[..4]);
     format!("CA {id} of {domain}").chars().take(64).collect()
 }

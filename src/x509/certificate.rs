@@ -7,7 +7,8 @@ use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use time::OffsetDateTime;
 use x509_parser::prelude::{FromDer as _, GeneralName, ParsedExtension, X509Certificate, X509Version};
 
-use super::{hex, service::Usage};
+use super::service::Usage;
+use crate::ansible::hex;
 
 /// What a certificate says.
 #[derive(Clone, Debug, PartialEq)]

@@ -10,7 +10,8 @@ use rustls_pki_types::{CertificateRevocationListDer, pem::PemObject as _};
 use time::OffsetDateTime;
 use x509_parser::prelude::{CertificateRevocationList, FromDer as _};
 
-use super::{hex, index::Revoked, issue::Authority};
+use super::{index::Revoked, issue::Authority};
+use crate::ansible::hex;
 
 /// A list as it is read.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,7 +2,7 @@
 
 use ring::digest::{SHA256, digest};
 
-use super::hex;
+use crate::ansible::hex;
 
 /// systemd-sysusers refuses longer names.
 const LIMIT: usize = 31;

@@ -13,7 +13,6 @@ pub mod csr;
 pub mod examine;
 pub mod grant;
 pub mod group;
-pub mod hex;
 pub mod index;
 pub mod install;
 pub mod issue;
