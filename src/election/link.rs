@@ -6,7 +6,10 @@ use std::{
 };
 
 use anyhow::{Result, bail};
-use rustix::rand::{GetRandomFlags, getrandom};
+use rustix::{
+    net::sockopt,
+    rand::{GetRandomFlags, getrandom},
+};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -73,6 +76,9 @@ impl Link {
     pub fn new(stream: TcpStream, dialled: bool, me: &Record, now: Millis) -> Result<Self> {
         stream.set_nonblocking(true)?;
         stream.set_nodelay(true)?;
+        // A frame is lost: it is sent again after one round trip each time, not after twice the time before. Otherwise a
+        // few losses in a row are longer than a lease, and the election begins anew.
+        sockopt::set_tcp_thin_linear_timeouts(&stream, true)?;
         let mut nonce = [0; NONCE];
         getrandom(&mut nonce, GetRandomFlags::empty())?;
         let own = Hello { id: me.id.clone(), nonce };
