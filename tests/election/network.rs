@@ -40,11 +40,7 @@ impl Network {
         let network = Self { prefix, nodes, directory };
         let bridge = network.namespace(0);
         command(&format!("ip netns add {bridge}"));
-        command(&format!("ip -n {bridge} link add br0 type bridge mcast_snooping 0"));
-        command(&format!("ip -n {bridge} link set br0 up"));
-        for number in 1..=nodes {
-            network.plug_in(number);
-        }
+        network.interface(0);
         network.secret("secret", "0123456789abcdef0123456789abcdef");
         network
     }
@@ -54,16 +50,29 @@ impl Network {
         format!("{}-{number}", self.prefix)
     }
 
-    fn plug_in(&self, number: usize) {
-        let (bridge, node) = (self.namespace(0), self.namespace(number));
-        command(&format!("ip netns add {node}"));
-        // No duplicate address detection: a link-local address can be used at once.
-        command(&format!("ip netns exec {node} sysctl -qw net.ipv6.conf.default.accept_dad=0"));
-        command(&format!("ip -n {bridge} link add v{number} type veth peer name eth0 netns {node}"));
-        command(&format!("ip -n {bridge} link set v{number} master br0 up"));
-        command(&format!("ip -n {node} link set lo up"));
-        command(&format!("ip -n {node} addr add 10.99.0.{number}/24 dev eth0"));
-        command(&format!("ip -n {node} link set eth0 up"));
+    /// One more interface for every machine, behind a bridge of its own: `eth1` with 10.100.0.1, 10.100.0.2, …
+    pub fn second_interface(&self) {
+        self.interface(1);
+    }
+
+    fn interface(&self, at: usize) {
+        let bridge = self.namespace(0);
+        command(&format!("ip -n {bridge} link add br{at} type bridge mcast_snooping 0"));
+        command(&format!("ip -n {bridge} link set br{at} up"));
+        for number in 1..=self.nodes {
+            let node = self.namespace(number);
+            if at == 0 {
+                command(&format!("ip netns add {node}"));
+                // No duplicate address detection: a link-local address can be used at once.
+                command(&format!("ip netns exec {node} sysctl -qw net.ipv6.conf.default.accept_dad=0"));
+                command(&format!("ip -n {node} link set lo up"));
+            }
+            let port = format!("v{number}-{at}");
+            command(&format!("ip -n {bridge} link add {port} type veth peer name eth{at} netns {node}"));
+            command(&format!("ip -n {bridge} link set {port} master br{at} up"));
+            command(&format!("ip -n {node} addr add 10.{}.0.{number}/24 dev eth{at}", 99 + at));
+            command(&format!("ip -n {node} link set eth{at} up"));
+        }
     }
 
     /// A file with a secret, 0600.

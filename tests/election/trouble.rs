@@ -50,6 +50,25 @@ fn the_fourth_of_three_is_refused_and_named() {
 }
 
 #[test]
+fn four_that_come_at_once_for_three_never_start_twice() {
+    let network = Network::new(4);
+    let nodes: Vec<_> = network.nodes().into_iter().map(|it| it.expect(3).flag("timeout", 8)).collect();
+    let mut running = start(&nodes);
+    let statuses: Vec<_> = running.iter_mut().map(Running::ends).collect();
+    let (starts, elected) = (network.lines("actions").len(), statuses.iter().filter(|it| **it == 0).count());
+    // Either three had voted before they saw the fourth, which is refused, or nobody votes while four are there.
+    assert!([(0, 0), (1, 3)].contains(&(starts, elected)), "{starts} {statuses:?}");
+    for (status, it) in statuses.iter().zip(&running).filter(|(status, _)| **status != 0) {
+        let said = it.said();
+        match status {
+            76 => assert!(said.contains("4 nodes were here and 3 are expected"), "{said}"),
+            78 => assert!(said.contains("the cluster is complete without this node"), "{said}"),
+            _ => panic!("{said}"),
+        }
+    }
+}
+
+#[test]
 fn two_with_one_name_are_named_and_nobody_starts() {
     let network = Network::new(3);
     let mut nodes = network.nodes();

@@ -145,3 +145,20 @@ fn link_local_addresses_will_do() {
     assert_eq!((actions.len(), words.len()), (1, 3), "{actions:?}");
     assert!(words[1..].iter().all(|it| it.starts_with("fe80::")), "{actions:?}");
 }
+
+#[test]
+fn of_two_interfaces_one_may_be_dead() {
+    for dead in ["eth0", "eth1"] {
+        let network = Network::new(2);
+        network.second_interface();
+        for number in 1..=2 {
+            network.on(number, "nft add table inet bad");
+            network.on(number, "nft add chain inet bad input { type filter hook input priority 0 ; }");
+            network.on(number, &format!("nft add rule inet bad input iif {dead} drop"));
+        }
+        // A flag that is repeated has a blank at its end.
+        let nodes: Vec<_> = network.nodes().into_iter().map(|it| it.flag("iface ", "eth1")).collect();
+        elect(&nodes);
+        assert_eq!(network.lines("actions"), ["host1 10.99.0.1 10.99.0.2"], "{dead}");
+    }
+}

@@ -16,7 +16,7 @@ pub enum Verdict {
     AlreadyDone,
     /// Fewer than N were there at the end.
     TooFew { seen: Vec<Record>, gone: Vec<Record>, expect: usize },
-    /// More than N were there at the end.
+    /// More than N were there, at the end or before.
     TooMany { seen: Vec<Record>, expect: usize },
     /// N were there, and yet there was no vote.
     NoAgreement { seen: Vec<Record> },
@@ -69,7 +69,7 @@ impl fmt::Display for Verdict {
             ),
             Self::TooMany { seen, expect } => write!(
                 out,
-                "{} nodes are here and {expect} are expected: this one{}; stop those that are too many, or say how many there are with --expect",
+                "{} nodes were here and {expect} are expected: this one{}; stop those that are too many, or say how many there are with --expect",
                 seen.len() + 1,
                 names(seen)
             ),

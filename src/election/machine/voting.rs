@@ -40,6 +40,11 @@ impl Machine {
     fn gave_up(&self, now: Millis) -> Verdict {
         let (seen, expect): (Vec<Record>, _) =
             (self.peers.records(now).into_iter().cloned().collect(), self.config.expect);
+        // Of too many that give up together, the last ones see the others go.
+        let names: BTreeSet<_> = self.known.values().chain([&self.me]).map(|it| &it.name).collect();
+        if names.len() > expect {
+            return Verdict::TooMany { seen: self.known.values().cloned().collect(), expect };
+        }
         match (seen.len() + 1).cmp(&expect) {
             std::cmp::Ordering::Less => {
                 let gone = self.known.values().filter(|it| !seen.iter().any(|seen| seen.id == it.id));
