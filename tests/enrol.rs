@@ -5,7 +5,7 @@ mod support;
 
 use std::{
     fs,
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink},
     path::{Path, PathBuf},
     process::{Command, Output},
 };
@@ -117,6 +117,34 @@ fn a_follower_lets_the_leader_in_and_keeps_no_key_of_its_own() {
     let before = support::snapshot(machine.root.path());
     machine.succeed(ENROL, &election(2));
     assert_eq!(before, support::snapshot(machine.root.path()), "a second time writes something");
+}
+
+#[test]
+fn what_lies_in_a_home_is_written_as_its_owner_would() {
+    const AS_NOBODY: &[&str] = &["enrol", "--user", "nobody"];
+    const HOME: &str = "nonexistent";
+    let machine = || {
+        let machine = Machine::new();
+        fs::set_permissions(machine.root.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::create_dir(machine.path(HOME)).unwrap();
+        chown(machine.path(HOME), Some(65534), Some(65534))
+            .expect("this test becomes another user: run it as root");
+        machine
+    };
+    let tidy = machine();
+    tidy.succeed(AS_NOBODY, &election(2));
+    for (name, mode) in [(".ssh", 0o700), (".ssh/authorized_keys", 0o600)] {
+        let found = fs::metadata(tidy.path(HOME).join(name)).unwrap();
+        assert_eq!((found.uid(), found.permissions().mode() & 0o777), (65534, mode), "{name}");
+    }
+    // A link that its owner has made leads root nowhere.
+    let planted = machine();
+    let target = planted.path("etc/keys");
+    fs::create_dir(&target).unwrap();
+    symlink(&target, planted.path(HOME).join(".ssh")).unwrap();
+    let said = planted.fail(AS_NOBODY, &election(2));
+    assert!(said.contains("as user 'nobody'"), "{said}");
+    assert_eq!(fs::read_dir(&target).unwrap().count(), 0);
 }
 
 #[test]

@@ -18,7 +18,7 @@ use crate::{
         files::{Attributes, Directory, File, remove},
     },
     node::state::{self, CameIn, Membership},
-    ssh::key::PublicKey,
+    ssh::{home::as_user, key::PublicKey},
 };
 
 /// Where things lie on a machine, and who runs Ansible's commands on it.
@@ -96,36 +96,28 @@ fn learn_host_keys(path: &Path, election: &Election) -> Result<()> {
     File::public(path, text, Attributes::mode(0o644)).plan()?.apply()
 }
 
-/// Adds the leader's key for the user whom it logs in as; other keys stay.
+/// Adds the leader's key for the user whom it logs in as, as that user would; other keys stay.
 fn let_in(machine: &Machine, key: &str) -> Result<()> {
     let user = &machine.user;
     let account = accounts::user(user)?;
     let account =
         account.with_context(|| format!("there is no user '{user}' for the leader to log in as"))?;
-    let home = account.home.with_context(|| format!("user '{user}' has no home directory"))?;
-    let group = group_of(&machine.path(&home))?;
-    let folder = machine.path(&home).join(".ssh");
-    let owned = |mode| Attributes::mode(mode).owned_by(user.as_str(), group.to_string());
-    Directory { path: folder.clone(), attributes: owned(0o700) }.plan()?.apply()?;
-    let path = folder.join("authorized_keys");
-    let mut text = read(&path)?;
+    let home = account.home.as_deref().with_context(|| format!("user '{user}' has no home directory"))?;
+    let folder = machine.path(home).join(".ssh");
     let wanted: PublicKey = key.parse()?;
-    if text.lines().any(|line| line.parse::<PublicKey>().is_ok_and(|it| it == wanted)) {
-        return Ok(());
-    }
-    if !text.is_empty() && !text.ends_with('\n') {
-        text.push('\n');
-    }
-    text += &Member::plain(key)?;
-    text += " minicluster control\n";
-    File::public(path, text, owned(0o600)).plan()?.apply()
-}
-
-/// The group to which a home directory belongs.
-fn group_of(home: &Path) -> Result<u32> {
-    use std::os::unix::fs::MetadataExt as _;
-    let found = fs::metadata(home).with_context(|| format!("cannot read {}", home.display()))?;
-    Ok(found.gid())
+    let line = Member::plain(key)? + " minicluster control\n";
+    as_user(Some(&account), || {
+        Directory { path: folder.clone(), attributes: Attributes::mode(0o700) }.plan()?.apply()?;
+        let path = folder.join("authorized_keys");
+        let mut text = read(&path)?;
+        if text.lines().any(|line| line.parse::<PublicKey>().is_ok_and(|it| it == wanted)) {
+            return Ok(());
+        }
+        if !text.is_empty() && !text.ends_with('\n') {
+            text.push('\n');
+        }
+        File::public(path, text + &line, Attributes::mode(0o600)).plan()?.apply()
+    })
 }
 
 fn read(path: &Path) -> Result<String> {
