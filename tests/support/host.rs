@@ -4,6 +4,7 @@ use std::{
     fs,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use serde_json::{Value, json};
@@ -79,9 +80,18 @@ impl Host {
         self.run_on(Module::new("etcd_member", arguments))
     }
 
-    fn run_on(&self, module: Module) -> Module {
-        let path = format!("{}:{}", self.path("bin").display(), std::env::var("PATH").unwrap());
-        module.environment("PATH", path).environment("FAKE_SYSTEMD", self.root.path())
+    /// A module that runs on this host.
+    pub fn run_on(&self, module: Module) -> Module {
+        module.environment("PATH", self.search_path()).environment("FAKE_SYSTEMD", self.root.path())
+    }
+
+    /// A command that runs on this host.
+    pub fn environment<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command.env("PATH", self.search_path()).env("FAKE_SYSTEMD", self.root.path())
+    }
+
+    fn search_path(&self) -> String {
+        format!("{}:{}", self.path("bin").display(), std::env::var("PATH").unwrap())
     }
 
     /// The directory that is this host.

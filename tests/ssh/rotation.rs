@@ -1,0 +1,253 @@
+//! The host's part of a rotation, where things go wrong in the middle of a step: some key opens at every moment, and
+//! the next run, or the host alone, brings it to an end.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::PathBuf,
+    process::{Command, Output, Stdio},
+};
+
+use serde_json::{Value, json};
+
+use crate::support::{Host, Module};
+
+const UNRELATED: &str = "from=\"10.0.0.0/8\" ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIO6muNyOxWojosm+3A2SZcbzB7lXe0xIhVqYMCl78k2/ alice";
+/// What sshd says of its configuration; the rest of it is not asked for.
+const SSHD: &str = r#"#!/bin/sh
+[ "$3" = -T ] || exit 0
+here=$(dirname "$2")
+echo "pubkeyauthentication yes"
+echo "authorizedkeysfile $here/keys/%u"
+sed -n 's/^RevokedKeys /revokedkeys /p' "$here"/sshd_config.d/*.conf 2>/dev/null || true
+"#;
+
+/// A host that is opened by an old key, which is to be exchanged.
+struct Rotation {
+    host: Host,
+    for_good: bool,
+}
+
+impl Rotation {
+    fn new(for_good: bool) -> Self {
+        let host = Host::new();
+        let sshd = host.write("bin/sshd", SSHD);
+        fs::set_permissions(sshd, fs::Permissions::from_mode(0o755)).unwrap();
+        host.write("sshd_config", "");
+        fs::create_dir(host.path("sshd_config.d")).unwrap();
+        for name in ["old", "new", "recovery"] {
+            let path = host.path(name);
+            keygen(&["-q", "-t", "ed25519", "-N", "", "-C", name, "-f", path.to_str().unwrap()]);
+        }
+        let it = Self { host, for_good };
+        it.host.write("keys/root", &format!("{UNRELATED}\n{}\n", it.public("old")));
+        it.host.write("journal", &it.login());
+        it
+    }
+
+    fn public(&self, name: &str) -> String {
+        fs::read_to_string(self.host.path(name).with_extension("pub")).unwrap().trim().into()
+    }
+
+    fn fingerprint(&self, name: &str) -> String {
+        let path = self.host.path(name).with_extension("pub");
+        keygen(&["-lf", path.to_str().unwrap()]).split(' ').nth(1).unwrap().into()
+    }
+
+    /// The line of the journal that proves the new key.
+    fn login(&self) -> String {
+        let message = format!(
+            "Accepted publickey for root from 192.0.2.1 port 4711 ssh2: ED25519 {}",
+            self.fingerprint("new")
+        );
+        json!({"MESSAGE": message, "_PID": "4000000000", "__MONOTONIC_TIMESTAMP": "1"}).to_string() + "\n"
+    }
+
+    fn step(&self, step: &str) -> Module {
+        let connection =
+            json!({"client": "192.0.2.1", "client_port": 4711, "server": "192.0.2.2", "server_port": 22});
+        let module = Module::new(
+            "ssh_key_rotation",
+            json!({
+                "step": step, "id": "first", "for_good": self.for_good, "connection": connection,
+                "keys": [{"user": "root", "new": [self.public("new")], "old": [self.public("old")]}],
+                "proof": {"user": "root", "fingerprint": self.fingerprint("new"), "connection": connection},
+                // In this form an operator would not write it, but ssh_control_key does.
+                "recovery": self.public("recovery").replace(" recovery", " minicluster recovery first"),
+                "remove": [self.host.path("copy")],
+                "directory": self.host.path("rotation"), "unit_directory": self.host.path("etc"),
+                "sshd": self.host.path("bin/sshd"), "sshd_config": self.host.path("sshd_config"),
+            }),
+        );
+        self.host.run_on(module)
+    }
+
+    fn copy_of_the_old_key(&self) -> PathBuf {
+        self.host.write("copy", "private half")
+    }
+
+    fn keys(&self) -> String {
+        fs::read_to_string(self.host.path("keys/root")).unwrap()
+    }
+
+    /// Whether sshd would let this key in.
+    fn opens(&self, name: &str) -> bool {
+        let key = self.public(name);
+        let blob = key.split(' ').nth(1).unwrap();
+        let setting = self.host.path("sshd_config.d/00-minicluster-revoked.conf");
+        let (list, public) =
+            (self.host.path("minicluster_revoked_keys"), self.host.path(name).with_extension("pub"));
+        let revoked = setting.exists()
+            && Command::new("ssh-keygen").arg("-Qf").args([list, public]).output().unwrap().status.code()
+                == Some(1);
+        self.keys().contains(blob) && !revoked
+    }
+
+    /// What systemd does at the deadline.
+    fn deadline(&self) -> Option<Output> {
+        let program = self.host.path("rotation/program");
+        let timer = self.host.path("etc/minicluster-ssh-rollback.timer");
+        timer.exists().then(|| {
+            let mut command = Command::new(program);
+            command.arg(self.host.path("rotation/expire.json")).stdin(Stdio::null());
+            self.host.environment(&mut command).output().unwrap()
+        })
+    }
+
+    /// A whole run, as `rotate.yml` does it.
+    fn finishes(&self, what: &str) {
+        for step in ["add", "revoke", "confirm"] {
+            self.step(step).run();
+        }
+        assert!(
+            self.opens("new") && !self.opens("old") && !self.opens("recovery"),
+            "{what}: {}",
+            self.keys()
+        );
+        assert!(self.keys().contains(UNRELATED), "{what}");
+        assert!(!self.host.path("copy").exists(), "{what}");
+        for it in ["etc/minicluster-ssh-rollback.timer", "rotation/program", "rotation/expire.json"] {
+            assert!(!self.host.path(it).exists(), "{what}: {it}");
+        }
+        let state: Value =
+            serde_json::from_slice(&fs::read(self.host.path("rotation/rotation.json")).unwrap()).unwrap();
+        assert_eq!(state["state"], "confirmed", "{what}");
+        assert!(!self.step("confirm").run().changed(), "{what}");
+    }
+}
+
+fn keygen(arguments: &[&str]) -> String {
+    let output = Command::new("ssh-keygen").args(arguments).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The steps before this one.
+fn before(step: &str) -> &'static [&'static str] {
+    match step {
+        "add" => &[],
+        "revoke" => &["add"],
+        _ => &["add", "revoke"],
+    }
+}
+
+#[cfg(feature = "fault_points")]
+#[test]
+fn killed_anywhere_some_key_opens_and_the_next_run_or_the_host_alone_ends_it() {
+    let points = [
+        ("add", "files:written", false),
+        ("add", "ssh_key_rotation:edited", false),
+        ("revoke", "files:renamed", false),
+        ("revoke", "ssh_key_rotation:program", false),
+        ("revoke", "ssh_key_rotation:timer", false),
+        ("revoke", "ssh_key_rotation:armed", false),
+        ("revoke", "ssh_key_rotation:edited", false),
+        ("revoke", "ssh_key_rotation:list", true),
+        ("revoke", "ssh_key_rotation:setting", true),
+        ("revoke", "ssh_key_rotation:revoked", true),
+        ("revoke", "ssh_key_rotation:edited", true),
+        ("confirm", "ssh_key_rotation:sessions", false),
+        ("confirm", "ssh_key_rotation:confirmed", false),
+        ("confirm", "ssh_key_rotation:removed", true),
+        ("rollback", "ssh_key_rotation:restored", false),
+        ("rollback", "ssh_key_rotation:restored", true),
+    ];
+    for (step, point, for_good) in points {
+        for somebody_returns in [true, false] {
+            let what =
+                format!("{step} at {point}, for good: {for_good}, somebody returns: {somebody_returns}");
+            let it = Rotation::new(for_good);
+            it.copy_of_the_old_key();
+            before(step).iter().for_each(|step| drop(it.step(step).run()));
+            it.step(step).killed_at(point);
+            let open: Vec<_> = ["old", "new", "recovery"].into_iter().filter(|name| it.opens(name)).collect();
+            assert!(open.contains(&"new") || open.contains(&"old"), "{what}: {open:?}");
+            if !somebody_returns {
+                let done = it.deadline();
+                assert!(done.is_none_or(|it| it.status.success()), "{what}");
+                let state = fs::read_to_string(it.host.path("rotation/rotation.json")).unwrap_or_default();
+                assert!(!state.contains("\"armed\""), "{what}: the host has decided: {state}");
+                let restored = state.contains("rolled_back");
+                assert_eq!(it.opens("recovery"), restored, "{what}");
+                assert!(it.opens("new") || step == "add", "{what}");
+                assert!(!restored || for_good || it.opens("old"), "{what}");
+            }
+            it.finishes(&what);
+        }
+    }
+}
+
+#[test]
+fn of_a_confirmation_and_the_deadline_one_happens() {
+    let mut outcomes = Vec::new();
+    for round in 0..16 {
+        let it = Rotation::new(false);
+        before("confirm").iter().for_each(|step| drop(it.step(step).run()));
+        let confirm = || it.step("confirm").output();
+        let deadline = || it.deadline();
+        let (confirmed, expired) = match round {
+            // One after the other, so that both outcomes are seen.
+            0 => (confirm(), deadline()),
+            1 => {
+                let expired = deadline();
+                (confirm(), expired)
+            }
+            _ => std::thread::scope(|scope| {
+                let (expired, confirmed) = (scope.spawn(deadline), scope.spawn(confirm));
+                (confirmed.join().unwrap(), expired.join().unwrap())
+            }),
+        };
+        let said = String::from_utf8_lossy(&confirmed.stdout).into_owned();
+        let state: Value =
+            serde_json::from_slice(&fs::read(it.host.path("rotation/rotation.json")).unwrap()).unwrap();
+        let kept = state["state"] == "confirmed";
+        assert!(kept || state["state"] == "rolled_back", "{state}");
+        assert_eq!(confirmed.status.success(), kept, "who confirms is told the truth: {said}");
+        assert_eq!((it.opens("new"), it.opens("old"), it.opens("recovery")), (true, !kept, !kept), "{said}");
+        assert!(kept || said.contains("restored because nobody confirmed in time"), "{said}");
+        let restored = expired.is_some_and(|it| String::from_utf8_lossy(&it.stdout).contains("are restored"));
+        assert_eq!(restored, !kept, "the host says what it did");
+        outcomes.push(kept);
+    }
+    assert!(outcomes.contains(&true) && outcomes.contains(&false), "both happen: {outcomes:?}");
+}
+
+#[test]
+fn a_full_disk_costs_no_key() {
+    for step in ["add", "revoke", "rollback"] {
+        let it = Rotation::new(false);
+        before(step).iter().for_each(|step| drop(it.step(step).run()));
+        let keys = it.keys();
+        let module = it.step(step);
+        let arguments = it.host.write("arguments.json", &json!(module.arguments()).to_string());
+        // No file may grow: writing fails as on a full disk.
+        let mut command = Command::new("sh");
+        command.args(["-c", "trap '' XFSZ; ulimit -f 0; exec \"$0\" \"$1\""]);
+        command.arg(module.command().get_program()).arg(arguments);
+        let output = it.host.environment(&mut command).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(said.contains("\"failed\":true") && said.contains("cannot"), "{step}: {output:?}");
+        assert_eq!(it.keys(), keys, "{step}: {said}");
+        it.finishes(step);
+    }
+}
