@@ -209,7 +209,7 @@ fn argument(random: &mut Random, depth: usize) -> Argument {
     if random.once_in(4) {
         argument = argument.required();
     } else if random.once_in(3) {
-        argument = argument.default(*random.one(TEXTS));
+        argument = argument.default(random.one(TEXTS));
     }
     if matches!(argument.kind, Kind::Str | Kind::Raw | Kind::Bool | Kind::List(_)) && random.once_in(4) {
         argument = argument.choices(CHOICES[random.below(CHOICES.len())]);
@@ -240,9 +240,9 @@ fn fitting(random: &mut Random, argument: &Argument) -> Value {
     }
     match &argument.kind {
         Kind::Int if random.once_in(2) => json!(random.below(100)),
-        Kind::Int => (*random.one(&["1", "-20", " 3 ", "4.0", "5e2"])).into(),
+        Kind::Int => random.one(&["1", "-20", " 3 ", "4.0", "5e2"]).into(),
         Kind::Float => json!(f64::from(u32::try_from(random.below(1000)).unwrap()) / 8.0),
-        Kind::Bool => random.one(&[json!(true), json!("no"), json!(1), json!("On"), json!(0.0)]).clone(),
+        Kind::Bool => random.one(&[json!(true), json!("no"), json!(1), json!("On"), json!(0.0)]),
         Kind::List(element) if !random.once_in(4) => (0..random.below(4))
             .map(|_| fitting(random, &Argument { choices: argument.choices, ..(**element).clone() }))
             .collect(),
@@ -254,8 +254,8 @@ fn fitting(random: &mut Random, argument: &Argument) -> Value {
                 _ => inside,
             }
         }
-        Kind::Dict(None) => random.one(&[json!({"a": 1}), json!("a=1, b='2 3'"), json!("{'a': 1}")]).clone(),
-        _ => (*random.one(TEXTS)).into(),
+        Kind::Dict(None) => random.one(&[json!({"a": 1}), json!("a=1, b='2 3'"), json!("{'a': 1}")]),
+        _ => random.one(TEXTS).into(),
     }
 }
 
@@ -263,18 +263,22 @@ fn value(random: &mut Random, depth: usize) -> Value {
     match random.below(if depth > 0 { 10 } else { 7 }) {
         0 => Value::Null,
         1 => random.once_in(2).into(),
-        2 => random
-            .one(&[json!(0), json!(1), json!(-7), json!(65536), json!(u64::MAX), json!(i64::MIN)])
-            .clone(),
-        3 => random
-            .one(&[json!(0.0), json!(1.0), json!(-0.0), json!(2.5), json!(1e16), json!(1e-7), json!(1e300)])
-            .clone(),
-        4 | 5 => (*random.one(TEXTS)).into(),
+        2 => random.one(&[json!(0), json!(1), json!(-7), json!(65536), json!(u64::MAX), json!(i64::MIN)]),
+        3 => random.one(&[
+            json!(0.0),
+            json!(1.0),
+            json!(-0.0),
+            json!(2.5),
+            json!(1e16),
+            json!(1e-7),
+            json!(1e300),
+        ]),
+        4 | 5 => random.one(TEXTS).into(),
         6 => mutated(random).into(),
         7 => (0..random.below(3)).map(|_| value(random, depth - 1)).collect(),
         8 => python::repr(&value(random, depth - 1)).into(),
         _ => (0..random.below(3))
-            .map(|_| ((*random.one(NAMES)).to_owned(), value(random, depth - 1)))
+            .map(|_| (random.one(NAMES).to_owned(), value(random, depth - 1)))
             .collect::<Map<_, _>>()
             .into(),
     }
@@ -285,7 +289,7 @@ fn mutated(random: &mut Random) -> String {
     let mut text: Vec<char> = random.one(TEXTS).chars().collect();
     for _ in 0..=random.below(3) {
         let at = random.below(text.len() + 1);
-        let character = *random.one(&[
+        let character = random.one(&[
             '0', '9', '.', 'e', '-', '_', ' ', '\'', '"', '\\', '{', '}', ',', '=', ':', 'x', '\n', '(',
         ]);
         if random.once_in(3) && at < text.len() {

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Map, Value};
 
-use super::{Argument, Kind, Spec, convert::convert, literal, python};
+use super::{Argument, Kind, Spec, convert::convert, python};
 
 fn value() -> impl Strategy<Value = Value> {
     let text = prop_oneof![any::<String>(), r#"[\[\]{}()'",:=\\ xuUN0-9eE+._-]{0,20}"#];
@@ -51,6 +51,6 @@ proptest! {
 
     #[test]
     fn a_printed_value_is_read_again(value in value()) {
-        prop_assert_eq!(literal::parse(&python::repr(&value)), Some(value));
+        prop_assert_eq!(python::literal::to_json(&python::repr(&value)), Some(value));
     }
 }

@@ -10,7 +10,6 @@ pub mod files;
 mod fuzz;
 mod help;
 pub mod hex;
-pub mod literal;
 mod module;
 mod nearest;
 mod outcome;

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{accounts, literal, python};
+use super::{accounts, python};
 
 /// Spellings of true, in lower case.
 pub const TRUE: &[&str] = &["y", "yes", "on", "1", "true", "t"];
@@ -119,7 +119,7 @@ pub fn dict(value: Value) -> Result<Map<String, Value>, String> {
         other => return Err(format!("a {} is not a dictionary", python::type_name(&other))),
     };
     if text.starts_with('{') {
-        return match serde_json::from_str(&text).ok().or_else(|| literal::parse(&text)) {
+        return match serde_json::from_str(&text).ok().or_else(|| python::literal::to_json(&text)) {
             Some(Value::Object(entries)) => Ok(entries),
             _ => Err("neither JSON nor a Python dictionary".into()),
         };

@@ -239,7 +239,9 @@ fn priority(value: &Value) -> Result<i128> {
     match value {
         Value::Bool(bool) => Ok(i128::from(*bool)),
         Value::Integer(text) => text.parse().map_err(|_| refused()),
-        Value::Text(text) | Value::Unsafe(text) => super::number::integer(text).ok_or_else(refused),
+        Value::Text(text) | Value::Unsafe(text) => {
+            crate::ansible::python::number::integer(text).ok_or_else(refused)
+        }
         #[allow(clippy::cast_possible_truncation, reason = "bounded on the line above")]
         Value::Float(number) if number.abs() < 1e15 => Ok(*number as i128),
         _ => Err(refused()),

@@ -2,9 +2,9 @@
 
 use super::builder::{Builder, Result};
 use super::hosts::{GroupId, Hosts, UNGROUPED};
-use super::number::python_space;
 use super::value::Value;
 use super::{literal, pattern, words};
+use crate::ansible::python::{is_space, strip};
 use crate::diagnostic::{Diagnostics, Location};
 use std::sync::Arc;
 
@@ -13,9 +13,9 @@ pub(super) fn read(file: &Arc<str>, text: &str) -> std::result::Result<Hosts, Di
     let mut reader =
         Reader { builder: Builder::new(file), section: Section::Hosts(UNGROUPED), awaited: Vec::new() };
     for (index, line) in split_lines(text).into_iter().enumerate() {
-        let column = 1 + line.chars().take_while(|it| python_space(*it)).count();
+        let column = 1 + line.chars().take_while(|it| is_space(*it)).count();
         let at = Location { line: index + 1, column };
-        if let Err((offset, message)) = reader.line(line.trim_matches(python_space), at) {
+        if let Err((offset, message)) = reader.line(strip(line), at) {
             reader.builder.error(Location { column: column + offset, ..at }, message);
         }
     }
@@ -112,10 +112,10 @@ impl Reader {
         let mut words = words::split(line).map_err(at_start)?.into_iter();
         let Some(first) = words.next() else { return Ok(()) };
         let pattern = pattern::expand(&first.text).map_err(at_start)?;
-        if pattern.port.is_none() && first.text.trim_end_matches(python_space).ends_with(':') {
+        if pattern.port.is_none() && first.text.trim_end_matches(is_space).ends_with(':') {
             return Err((0, format!("{:?} ends in ':', which a port must follow", first.text)));
         }
-        if pattern.names.iter().any(|name| name.trim_matches(python_space) == "---") {
+        if pattern.names.iter().any(|name| strip(name) == "---") {
             return Err((0, "`---` begins YAML, but the file is not a YAML mapping".to_owned()));
         }
         let mut variables: Vec<(String, Value, usize)> = Vec::new();
@@ -159,12 +159,9 @@ impl Reader {
             return Err((0, format!("expected name=value, found {line:?}")));
         };
         let value_at = name.chars().count() + 1;
-        let value =
-            literal::evaluate(text.trim_matches(python_space)).map_err(|message| (value_at, message))?;
+        let value = literal::evaluate(strip(text)).map_err(|message| (value_at, message))?;
         let owner = self.builder.hosts.groups[group].name.clone();
-        self.builder
-            .set_variable(&owner, name.trim_matches(python_space), value, at)
-            .map_err(|message| (value_at, message))
+        self.builder.set_variable(&owner, strip(name), value, at).map_err(|message| (value_at, message))
     }
 
     fn report_undeclared(&mut self) {
@@ -183,7 +180,7 @@ impl Reader {
 /// `[group]` or `[group:kind]` with nothing but a comment after it.
 fn section_header(line: &str) -> Option<(&str, Option<&str>)> {
     let inner = line.strip_prefix('[')?;
-    let end = inner.find(|it: char| it == ':' || it == ']' || python_space(it))?;
+    let end = inner.find(|it: char| it == ':' || it == ']' || is_space(it))?;
     let (group, rest) = inner.split_at(end);
     let (kind, rest) = match rest.strip_prefix(':') {
         Some(rest) => {
@@ -192,17 +189,17 @@ fn section_header(line: &str) -> Option<(&str, Option<&str>)> {
         }
         None => (None, rest),
     };
-    let after = rest.strip_prefix(']')?.trim_start_matches(python_space);
+    let after = rest.strip_prefix(']')?.trim_start_matches(is_space);
     let complete = !group.is_empty() && kind != Some("") && (after.is_empty() || after.starts_with('#'));
     complete.then_some((group, kind))
 }
 
 /// A group's name with nothing but a comment after it.
 fn group_name(line: &str) -> Option<&str> {
-    let end = line.find(|it: char| it == ':' || it == ']' || python_space(it)).unwrap_or(line.len());
+    let end = line.find(|it: char| it == ':' || it == ']' || is_space(it)).unwrap_or(line.len());
     // A comment needs no blank before it, but a name takes all it can get.
     let (name, rest) = line.split_at(end);
-    let after = rest.trim_start_matches(python_space);
+    let after = rest.trim_start_matches(is_space);
     if !name.is_empty() && (after.is_empty() || after.starts_with('#')) {
         return Some(name);
     }

@@ -25,7 +25,6 @@ mod hosts;
 mod ini;
 mod literal;
 mod mapping;
-mod number;
 pub mod output;
 mod pattern;
 mod read;

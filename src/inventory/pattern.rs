@@ -2,7 +2,7 @@
 
 use super::address::is_host_address;
 use super::builder::{MOST_HOSTS, Result};
-use super::number::integer;
+use crate::ansible::python::number::{integer, without_leading_zeros};
 
 /// Deepest nesting of ranges in one pattern.
 const MOST_RANGES: usize = 8;
@@ -45,9 +45,7 @@ fn split_port(pattern: &str) -> (&str, Option<String>) {
         (host, port) = (before, Some(digits));
     }
     match port {
-        Some(digits) if is_host_address(host) => {
-            (host, Some(super::number::without_leading_zeros(digits).to_owned()))
-        }
+        Some(digits) if is_host_address(host) => (host, Some(without_leading_zeros(digits).to_owned())),
         _ => (pattern, None),
     }
 }

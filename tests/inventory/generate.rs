@@ -116,17 +116,17 @@ fn nested(random: &mut Random, depth: usize) -> String {
     let scalars =
         ["1", "-2", "'a'", "\"b\"", "None", "True", "1.5", "x", "0x1F", "1e400", "b'q'", "'\\x41'", "1j"];
     if depth == 0 || random.once_in(3) {
-        return random.pick(&scalars).to_owned();
+        return random.one(&scalars).to_owned();
     }
     let items: Vec<String> = (0..random.below(4)).map(|_| nested(random, depth - 1)).collect();
-    let joint = random.pick(&[",", ", ", " , "]);
+    let joint = random.one(&[",", ", ", " , "]);
     match random.below(4) {
         0 => format!("[{}]", items.join(joint)),
         1 => format!("({})", items.join(joint)),
         2 => items.join(joint),
         _ => {
             let pairs: Vec<String> =
-                items.iter().map(|item| format!("{}: {item}", random.pick(&scalars))).collect();
+                items.iter().map(|item| format!("{}: {item}", random.one(&scalars))).collect();
             format!("{{{}}}", pairs.join(joint))
         }
     }
@@ -138,7 +138,7 @@ pub fn scalar(random: &mut Random) -> String {
 }
 
 fn joined(random: &mut Random, tokens: &[&str], most: usize) -> String {
-    (0..=random.below(most)).map(|_| random.pick(tokens)).collect()
+    (0..=random.below(most)).map(|_| random.one(tokens)).collect()
 }
 
 /// An INI inventory; about one in five has a mistake.
@@ -148,30 +148,30 @@ pub fn ini(random: &mut Random) -> String {
         ini_host(random, &mut text);
     }
     for _ in 0..random.below(7) {
-        let group = random.pick(&GROUPS);
+        let group = random.one(&GROUPS);
         match random.below(6) {
             0 | 1 => {
                 let _ = writeln!(text, "[{group}:vars]");
                 for _ in 0..random.below(4) {
-                    let (name, value) = (random.pick(&NAMES), ini_value(random));
+                    let (name, value) = (random.one(&NAMES), ini_value(random));
                     let _ = writeln!(text, "{name} = {value}");
                 }
             }
             2 => {
                 let _ = writeln!(text, "[{group}:children]");
                 for _ in 0..=random.below(2) {
-                    let _ = writeln!(text, "{}", random.pick(&GROUPS));
+                    let _ = writeln!(text, "{}", random.one(&GROUPS));
                 }
             }
             _ => {
-                let _ = writeln!(text, "[{group}]{}", random.pick(&["", "  # comment"]));
+                let _ = writeln!(text, "[{group}]{}", random.one(&["", "  # comment"]));
                 for _ in 0..random.below(5) {
                     ini_host(random, &mut text);
                 }
             }
         }
         if random.once_in(25) {
-            text.push_str(random.pick(&["[x:y]\n", "[ ]\n", "host nokey\n", "h[1:\n", "'open\n", "web1:\n"]));
+            text.push_str(random.one(&["[x:y]\n", "[ ]\n", "host nokey\n", "h[1:\n", "'open\n", "web1:\n"]));
         }
     }
     if random.once_in(2) {
@@ -182,22 +182,22 @@ pub fn ini(random: &mut Random) -> String {
 }
 
 fn ini_host(random: &mut Random, text: &mut String) {
-    text.push_str(random.pick(&["", "", "  "]));
-    text.push_str(random.pick(&HOSTS));
+    text.push_str(random.one(&["", "", "  "]));
+    text.push_str(random.one(&HOSTS));
     for _ in 0..random.below(3) {
-        let (name, value) = (random.pick(&NAMES), ini_value(random));
+        let (name, value) = (random.one(&NAMES), ini_value(random));
         let _ = write!(text, " {name}={value}");
     }
-    text.push_str(random.pick(&["\n", "\n", " # comment\n", "\n\n", "\n; comment\n"]));
+    text.push_str(random.one(&["\n", "\n", " # comment\n", "\n\n", "\n; comment\n"]));
 }
 
 fn ini_value(random: &mut Random) -> String {
-    if random.once_in(8) { random.below(100).to_string() } else { random.pick(&LITERALS).to_owned() }
+    if random.once_in(8) { random.below(100).to_string() } else { random.one(&LITERALS).to_owned() }
 }
 
 /// A YAML inventory; about one in five has a mistake.
 pub fn yaml(random: &mut Random) -> String {
-    let mut text = random.pick(&["", "", "---\n", "# comment\n"]).to_owned();
+    let mut text = random.one(&["", "", "---\n", "# comment\n"]).to_owned();
     if random.once_in(4) {
         text.push_str("anchored: &shared\n  vars: {a: 1, b: [x, 010]}\n");
     }
@@ -212,14 +212,14 @@ pub fn yaml(random: &mut Random) -> String {
 fn yaml_group(random: &mut Random, text: &mut String, name: &str, indent: usize, depth: usize) {
     let pad = " ".repeat(indent);
     if random.once_in(30) {
-        let _ = writeln!(text, "{pad}{name}: {}", random.pick(&["text", "[a, b]", "5", "''"]));
+        let _ = writeln!(text, "{pad}{name}: {}", random.one(&["text", "[a, b]", "5", "''"]));
         return;
     }
     let _ = writeln!(text, "{pad}{name}:");
     if random.once_in(2) {
         let _ = writeln!(text, "{pad}  hosts:");
         for _ in 0..random.below(4) {
-            let host = random.pick(&HOSTS);
+            let host = random.one(&HOSTS);
             let quoted = if host.starts_with(['[', '1']) { format!("'{host}'") } else { host.to_owned() };
             let _ = writeln!(text, "{pad}    {quoted}:");
             yaml_variables(random, text, indent + 6);
@@ -232,7 +232,7 @@ fn yaml_group(random: &mut Random, text: &mut String, name: &str, indent: usize,
     if depth > 0 && random.once_in(2) {
         let _ = writeln!(text, "{pad}  children:");
         for _ in 0..random.below(3) {
-            let child = random.pick(&["web", "db", "us", "x-y", "a.b", "core", "q"]);
+            let child = random.one(&["web", "db", "us", "x-y", "a.b", "core", "q"]);
             yaml_group(random, text, child, indent + 4, depth - 1);
         }
     }
@@ -240,7 +240,7 @@ fn yaml_group(random: &mut Random, text: &mut String, name: &str, indent: usize,
         let _ = writeln!(
             text,
             "{pad}  {}",
-            random.pick(&["host: {a: }", "hosts: [a]", "hosts: lone", "vars: lone", "x: 1"])
+            random.one(&["host: {a: }", "hosts: [a]", "hosts: lone", "vars: lone", "x: 1"])
         );
     }
 }
@@ -283,24 +283,25 @@ fn yaml_variables(random: &mut Random, text: &mut String, indent: usize) {
         "{<<: [{a: 1}, {a: 2, c: 3}]}",
     ];
     for _ in 0..random.below(3) {
-        let name = random.pick(&["a", "b", "zone", "ansible_group_priority", "k1", "x y", "3", "yes", "'4'"]);
-        let value = random.pick(&fixed).replace('@', &pad);
+        let name = random.one(&["a", "b", "zone", "ansible_group_priority", "k1", "x y", "3", "yes", "'4'"]);
+        let value = random.one(&fixed).replace('@', &pad);
         let value =
-            if name == "ansible_group_priority" { random.pick(&["5", "'7'", "x"]).to_owned() } else { value };
+            if name == "ansible_group_priority" { random.one(&["5", "'7'", "x"]).to_owned() } else { value };
         let _ = writeln!(text, "{pad}{name}: {value}");
     }
 }
 
 /// Services on all hosts, on the hosts of a group, on some hosts, and on none. The text seeds the choice.
 pub fn services(hosts: &Hosts, text: &str) -> Vec<ServiceGroup> {
-    let mut random =
-        Random::new(text.bytes().fold(7, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte))));
+    let mut random = Random::from_seed(
+        text.bytes().fold(7, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte))),
+    );
     let groups: Vec<&str> = hosts.groups().map(|group| group.name.as_str()).collect();
     (0..=random.below(5))
         .map(|index| {
             let members = match random.below(4) {
                 0 => (0..hosts.len()).collect(),
-                1 | 2 => hosts.hosts_of(random.pick(&groups)).expect("a group of the file"),
+                1 | 2 => hosts.hosts_of(random.one(&groups)).expect("a group of the file"),
                 _ => (0..hosts.len()).filter(|_| random.once_in(3)).collect(),
             };
             let name = format!("service{index}");

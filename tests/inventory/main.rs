@@ -5,6 +5,8 @@
 mod generate;
 mod mutate;
 mod oracle;
+#[path = "../support/random.rs"]
+#[allow(dead_code, clippy::unwrap_used, reason = "other tests use what is not used here")]
 mod random;
 
 use minicluster::inventory::{
@@ -101,7 +103,7 @@ fn every_case_reads_as_ansible_reads_it() {
 #[test]
 fn generated_inventories_read_as_ansible_reads_them() {
     let seed = random::seed();
-    let mut random = Random::new(seed);
+    let mut random = Random::from_seed(seed);
     let cases = (0..300).map(|index| {
         let (kind, text) = if index % 2 == 0 {
             ("ini", generate::ini(&mut random))
@@ -116,7 +118,7 @@ fn generated_inventories_read_as_ansible_reads_them() {
 #[test]
 fn generated_values_mean_what_they_mean_to_ansible() {
     let seed = random::seed();
-    let mut random = Random::new(seed);
+    let mut random = Random::from_seed(seed);
     let mut cases = Vec::new();
     for (kind, count) in [("literal", 3000), ("scalar", 3000)] {
         let (mut good, mut line) = (String::new(), 0);
@@ -243,7 +245,7 @@ fn a_packed_variable_is_what_was_packed() {
 #[test]
 fn services_change_no_variable_of_a_host_and_run_where_they_are_placed() {
     let seed = random::seed();
-    let mut random = Random::new(seed);
+    let mut random = Random::from_seed(seed);
     let cases = (0..300).map(|index| {
         let text = if index % 2 == 0 { generate::ini(&mut random) } else { generate::yaml(&mut random) };
         Case { services: generate::services, ..Case::plain(format!("services {index}"), text) }
@@ -256,7 +258,7 @@ fn services_change_no_variable_of_a_host_and_run_where_they_are_placed() {
 #[test]
 fn damaged_inventories_read_as_ansible_reads_them() {
     let seed = random::seed();
-    let mut random = Random::new(seed);
+    let mut random = Random::from_seed(seed);
     let named = named_cases();
     let cases = (0..600).map(|index| {
         let text = match index % 4 {
@@ -264,7 +266,7 @@ fn damaged_inventories_read_as_ansible_reads_them() {
             1 => generate::yaml(&mut random),
             _ => named[random.below(named.len())].text.clone(),
         };
-        let file_name = random.pick(&["hosts", "hosts", "hosts.yml", "hosts.ini"]).to_owned();
+        let file_name = random.one(&["hosts", "hosts", "hosts.yml", "hosts.ini"]).to_owned();
         let name = format!("damaged {index}, {file_name}");
         Case { file_name, ..Case::plain(name, mutate::mutate(&mut random, &text)) }
     });
@@ -285,7 +287,7 @@ fn damaged_inventories_read_as_ansible_reads_them() {
 #[test]
 fn no_bytes_make_the_readers_panic() {
     let seed = random::seed();
-    let mut random = Random::new(seed);
+    let mut random = Random::from_seed(seed);
     let named = named_cases();
     let label = Arc::from("hosts");
     for _ in 0..20_000 {

@@ -5,15 +5,25 @@ use std::time::SystemTime;
 /// `SplitMix64`: small, and the same everywhere.
 pub struct Random(u64);
 
+/// The seed of this run: `MINICLUSTER_SEED`, or the clock. It is printed.
+pub fn seed() -> u64 {
+    let given = std::env::var("MINICLUSTER_SEED").ok().map(|it| it.parse().expect("a seed is a number"));
+    let seed = given.unwrap_or_else(|| {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        u64::try_from(now.as_micros()).unwrap()
+    });
+    println!("seed: run again with MINICLUSTER_SEED={seed}");
+    seed
+}
+
 impl Random {
-    /// Starts from `MINICLUSTER_SEED`, or from the clock, and prints the seed.
+    /// Starts from the seed of this run.
     pub fn new() -> Self {
-        let given = std::env::var("MINICLUSTER_SEED").ok().map(|it| it.parse().expect("a seed is a number"));
-        let seed = given.unwrap_or_else(|| {
-            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-            u64::try_from(now.as_micros()).unwrap()
-        });
-        println!("seed: run again with MINICLUSTER_SEED={seed}");
+        Self::from_seed(seed())
+    }
+
+    /// Starts from this seed.
+    pub const fn from_seed(seed: u64) -> Self {
         Self(seed)
     }
 
@@ -37,7 +47,7 @@ impl Random {
     }
 
     /// One of several.
-    pub fn one<'item, T>(&mut self, items: &'item [T]) -> &'item T {
-        &items[self.below(items.len())]
+    pub fn one<T: Clone>(&mut self, items: &[T]) -> T {
+        items[self.below(items.len())].clone()
     }
 }

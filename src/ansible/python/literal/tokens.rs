@@ -1,7 +1,7 @@
 //! Python's numbers and strings.
 
 use super::parser::Literal;
-use crate::inventory::number::{digits_of, without_leading_zeros};
+use crate::ansible::python::number::{digits_of, without_leading_zeros};
 
 /// A number as its literal says.
 pub(super) enum Number {
@@ -117,8 +117,10 @@ pub(super) fn string<'a>(text: &'a str, opening: &Opening) -> Option<(Literal, &
     let start = body;
     while !body.starts_with(quote) {
         let mut characters = body.chars();
-        if characters.next()? == '\\' {
-            characters.next()?;
+        match characters.next()? {
+            '\\' => drop(characters.next()?),
+            '\n' if quote.len() == 1 => return None,
+            _ => {}
         }
         body = characters.as_str();
     }
@@ -171,6 +173,8 @@ fn unescape(content: &str, bytes: bool) -> Option<Vec<u32>> {
             'r' => '\r',
             't' => '\t',
             'v' => '\x0b',
+            // The line goes on.
+            '\n' => continue,
             '0'..='7' => {
                 codes.push(octal(escaped, &mut rest));
                 continue;

@@ -1,16 +1,13 @@
 //! Values of an INI inventory: Python literals as `ast.literal_eval` reads them; all other text is a string.
 
-mod parser;
-mod tokens;
-
 use super::mapping::{Key, Mapping};
 use super::value::{Value, python_float};
-use parser::Literal;
+use crate::ansible::python::literal::{self, Literal};
 
 /// What Ansible makes of the text of a value. An error where Ansible fails on it, or where what it makes of
 /// it cannot be told (a set has no order, `\N{…}` needs Unicode's table of names).
 pub(super) fn evaluate(text: &str) -> Result<Value, String> {
-    match parser::parse(text) {
+    match literal::parse(text) {
         Some(literal) => value(literal),
         None => Ok(Value::Text(text.to_owned())),
     }

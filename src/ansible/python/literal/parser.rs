@@ -4,21 +4,33 @@ use super::tokens::{self, Number};
 
 /// A literal as Python has it, before Ansible turns it into a variable.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Literal {
+pub enum Literal {
+    /// `None`.
     None,
+    /// `True` or `False`.
     Bool(bool),
     /// Decimal digits with a sign.
     Integer(String),
+    /// `1.5`.
     Float(f64),
+    /// Real and imaginary part.
     Complex(f64, f64),
+    /// `...`.
     Ellipsis,
+    /// `'text'`.
     Text(String),
+    /// `b'bytes'`.
     Bytes(Vec<u8>),
+    /// A list or a tuple.
     Sequence {
+        /// What it holds.
         items: Vec<Literal>,
+        /// Whether it can be a key.
         hashable: bool,
     },
+    /// `{1, 2}`.
     Set(Vec<Literal>),
+    /// In the order of the text, with keys that are repeated.
     Mapping(Vec<(Literal, Literal)>),
     /// Well-formed, but not to be evaluated.
     Refused(&'static str),
@@ -27,21 +39,22 @@ pub(super) enum Literal {
 /// Python's tokenizer allows this many open brackets.
 const MOST_NESTED: usize = 200;
 
-/// The literal that is the whole text, a comment after it aside.
-pub(super) fn parse(text: &str) -> Option<Literal> {
+/// The literal that is the whole text, comments aside.
+#[must_use]
+pub fn parse(text: &str) -> Option<Literal> {
     let text = text.trim_start_matches([' ', '\t']);
     if text.contains('\0') {
         return None;
     }
     let mut parser = Parser { rest: text, depth: 0, unhashable_key: false };
     let literal = parser.list_without_brackets()?;
-    parser.skip_blanks();
+    parser.skip_lines();
     let literal = if parser.unhashable_key {
         Literal::Refused("a key of a dictionary is a list or a dictionary")
     } else {
         literal
     };
-    (parser.rest.is_empty() || parser.rest.starts_with('#')).then_some(literal)
+    parser.rest.is_empty().then_some(literal)
 }
 
 struct Parser<'a> {
@@ -62,6 +75,18 @@ enum Form {
 impl Parser<'_> {
     fn skip_blanks(&mut self) {
         self.rest = self.rest.trim_start_matches([' ', '\t', '\x0c']);
+        // In brackets a line may end anywhere.
+        if self.depth > 0 {
+            self.skip_lines();
+        }
+    }
+
+    fn skip_lines(&mut self) {
+        loop {
+            self.rest = self.rest.trim_start_matches([' ', '\t', '\x0c', '\r', '\n']);
+            let Some(comment) = self.rest.strip_prefix('#') else { return };
+            self.rest = comment.split_once('\n').map_or("", |(_, rest)| rest);
+        }
     }
 
     fn eat(&mut self, token: &str) -> bool {
@@ -83,7 +108,7 @@ impl Parser<'_> {
         let mut items = vec![first];
         loop {
             self.skip_blanks();
-            if self.rest.is_empty() || self.rest.starts_with('#') {
+            if self.rest.is_empty() || self.rest.starts_with(['#', '\r', '\n']) {
                 return Some(tuple(items));
             }
             items.push(self.sum()?.0);

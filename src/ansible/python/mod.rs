@@ -1,4 +1,7 @@
-//! Python's text of a value: `str()` and `repr()`, which Ansible uses to turn any value into a string.
+//! Python's text of a value, where Ansible reads and writes it: `str()` and `repr()`, literals, integers, blanks.
+
+pub mod literal;
+pub mod number;
 
 use std::fmt::Write as _;
 
@@ -45,10 +48,16 @@ pub fn type_name(value: &Value) -> &'static str {
     }
 }
 
-/// `text.strip()`: Python also counts the separators U+001C to U+001F as white space.
+/// `text.strip()`.
 #[must_use]
 pub fn strip(text: &str) -> &str {
-    text.trim_matches(|it: char| it.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&it))
+    text.trim_matches(is_space)
+}
+
+/// `character.isspace()`: Python also counts the separators U+001C to U+001F.
+#[must_use]
+pub fn is_space(character: char) -> bool {
+    character.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&character)
 }
 
 fn number_repr(number: &Number) -> String {

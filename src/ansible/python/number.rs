@@ -2,8 +2,9 @@
 
 /// `int(text)`: blanks around, a sign, digits with single underscores between them. `None` where Python
 /// raises an error, and for numbers beyond 127 bits.
-pub(super) fn integer(text: &str) -> Option<i128> {
-    let text = text.trim_matches(python_space);
+#[must_use]
+pub fn integer(text: &str) -> Option<i128> {
+    let text = super::strip(text);
     let (negative, digits) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text.strip_prefix('+').unwrap_or(text)),
@@ -14,21 +15,18 @@ pub(super) fn integer(text: &str) -> Option<i128> {
 }
 
 /// The digits of a number without its underscores, where they stand between digits only.
-pub(super) fn digits_of(text: &str, radix: u32) -> Option<String> {
+#[must_use]
+pub fn digits_of(text: &str, radix: u32) -> Option<String> {
     let well_placed = !text.is_empty() && text.split('_').all(|part| !part.is_empty());
     let plain: String = text.chars().filter(|it| *it != '_').collect();
     (well_placed && plain.chars().all(|it| it.is_digit(radix))).then_some(plain)
 }
 
 /// Decimal digits without the zeros before them.
-pub(super) fn without_leading_zeros(digits: &str) -> &str {
+#[must_use]
+pub fn without_leading_zeros(digits: &str) -> &str {
     let significant = digits.trim_start_matches('0');
     if significant.is_empty() { "0" } else { significant }
-}
-
-/// What `str.isspace` takes for a blank.
-pub(super) fn python_space(character: char) -> bool {
-    character.is_whitespace() || ('\x1c'..='\x1f').contains(&character)
 }
 
 #[cfg(test)]
