@@ -40,7 +40,7 @@ def answered(url):
             time.sleep(0.05)
 
 def call(url):
-    while not stop.wait(0.2):
+    while not stop.wait(0.5):
         try:
             answered(url)
             served[url] += 1
