@@ -4,6 +4,7 @@ mod action;
 mod digest;
 mod disposal;
 mod ledger;
+mod node_files;
 mod node_state;
 mod service_turndown;
 mod service_units;
@@ -13,6 +14,7 @@ mod waiting;
 
 pub use digest::Digest;
 pub use ledger::{Holdings, Ledger, Records};
+pub use node_files::NodeFiles;
 pub use node_state::NodeState;
 pub use service_turndown::ServiceTurndown;
 pub use service_units::{ServiceUnits, record_started, runs};

@@ -37,12 +37,17 @@ class Keys(unittest.TestCase):
         return self.cluster.run(*arguments, playbook="rotate.yml", kill_at=kill_at)
 
     def opens(self, key, host):
-        """Whether a key alone opens a host, asked of ssh."""
+        """Whether a key alone opens a host, asked of ssh. An sshd that reads its configuration anew does not listen for a moment."""
         options = {"IdentitiesOnly": "yes", "IdentityAgent": "none", "ControlMaster": "no", "ControlPath": "none",
                    "BatchMode": "yes", "ConnectTimeout": "5", "UserKnownHostsFile": self.cluster.directory / "known_hosts"}
         command = ["ssh", "-F", "none", "-i", key, *(f"-o{name}={value}" for name, value in options.items()),
                    f"admin@{self.cluster.subnet}.{10 + int(host[4:])}", "true"]
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        end = time.monotonic() + 5
+        while True:
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            if "Connection refused" not in done.stderr or time.monotonic() > end:
+                break
+            time.sleep(0.2)
         if done.returncode and "Permission denied" not in done.stderr:
             raise ConnectionError(f"{host}: {done.stderr}")
         return done.returncode == 0

@@ -103,6 +103,18 @@ impl Rotation {
         self.keys().contains(blob) && !revoked
     }
 
+    /// The steps before this one.
+    fn run_until(&self, step: &str) {
+        let steps: &[&str] = match step {
+            "add" => &[],
+            "revoke" => &["add"],
+            _ => &["add", "revoke"],
+        };
+        for step in steps {
+            self.step(step).run();
+        }
+    }
+
     /// What systemd does at the deadline.
     fn deadline(&self) -> Option<Output> {
         let program = self.host.path("rotation/program");
@@ -142,15 +154,6 @@ fn keygen(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The steps before this one.
-fn before(step: &str) -> &'static [&'static str] {
-    match step {
-        "add" => &[],
-        "revoke" => &["add"],
-        _ => &["add", "revoke"],
-    }
-}
-
 #[cfg(feature = "fault_points")]
 #[test]
 fn killed_anywhere_some_key_opens_and_the_next_run_or_the_host_alone_ends_it() {
@@ -178,7 +181,7 @@ fn killed_anywhere_some_key_opens_and_the_next_run_or_the_host_alone_ends_it() {
                 format!("{step} at {point}, for good: {for_good}, somebody returns: {somebody_returns}");
             let it = Rotation::new(for_good);
             it.copy_of_the_old_key();
-            before(step).iter().for_each(|step| drop(it.step(step).run()));
+            it.run_until(step);
             it.step(step).killed_at(point);
             let open: Vec<_> = ["old", "new", "recovery"].into_iter().filter(|name| it.opens(name)).collect();
             assert!(open.contains(&"new") || open.contains(&"old"), "{what}: {open:?}");
@@ -202,7 +205,7 @@ fn of_a_confirmation_and_the_deadline_one_happens() {
     let mut outcomes = Vec::new();
     for round in 0..16 {
         let it = Rotation::new(false);
-        before("confirm").iter().for_each(|step| drop(it.step(step).run()));
+        it.run_until("confirm");
         let confirm = || it.step("confirm").output();
         let deadline = || it.deadline();
         let (confirmed, expired) = match round {
@@ -236,7 +239,7 @@ fn of_a_confirmation_and_the_deadline_one_happens() {
 fn a_full_disk_costs_no_key() {
     for step in ["add", "revoke", "rollback"] {
         let it = Rotation::new(false);
-        before(step).iter().for_each(|step| drop(it.step(step).run()));
+        it.run_until(step);
         let keys = it.keys();
         let module = it.step(step);
         let arguments = it.host.write("arguments.json", &json!(module.arguments()).to_string());

@@ -1,0 +1,170 @@
+//! The module `node_files`: directories and files of a host, all in one call.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, bail};
+use serde_json::json;
+
+use crate::ansible::{
+    Argument, Module, Outcome, Secret, Task, fault,
+    files::{Attributes, Directory, DirectoryPlan, File, FilePlan, remove},
+};
+
+crate::arguments! {
+    /// A directory as it shall be.
+    #[derive(Clone)]
+    pub struct DirectoryOptions {
+        /// Where.
+        pub path: PathBuf => Argument::path().required(),
+        /// Permissions.
+        pub mode: String => Argument::str().default("0755"),
+        /// Whose it is.
+        pub owner: String => Argument::str().default("root"),
+        /// Which group's it is.
+        pub group: String => Argument::str().default("root"),
+    }
+}
+
+crate::arguments! {
+    /// A file as it shall be.
+    #[derive(Clone)]
+    pub struct FileOptions {
+        /// Where.
+        pub path: PathBuf => Argument::path().required(),
+        /// What it holds.
+        pub content: String => Argument::str().required(),
+        /// Permissions.
+        pub mode: String => Argument::str().default("0644"),
+        /// Whose it is.
+        pub owner: String => Argument::str().default("root"),
+        /// Which group's it is.
+        pub group: String => Argument::str().default("root"),
+        /// Whether a diff keeps its content to itself.
+        pub sensitive: bool => Argument::bool().default(false),
+        /// A command that must succeed with the new file, `%s`, before it takes the place of the old one.
+        pub validate: String => Argument::str().default(""),
+    }
+}
+
+crate::arguments! {
+    /// Options of `node_files`.
+    pub struct Params {
+        /// Directories, made before the files, in this order.
+        pub directories: Vec<DirectoryOptions> => Argument::list(Argument::options::<DirectoryOptions>()).default(json!([])),
+        /// Files, written in this order.
+        pub files: Vec<FileOptions> => Argument::list(Argument::options::<FileOptions>()).default(json!([])),
+    }
+}
+
+/// The module.
+pub struct NodeFiles;
+
+/// What is to be done.
+pub struct Plan {
+    directories: Vec<(PathBuf, DirectoryPlan)>,
+    files: Vec<(FileOptions, FilePlan)>,
+}
+
+impl Module for NodeFiles {
+    const NAME: &'static str = "node_files";
+    const ABOUT: &'static str = "Make directories and write files, all in one call";
+    type Params = Params;
+    type Plan = Plan;
+
+    fn plan(params: Params, _task: &Task) -> Result<Plan> {
+        let directory = |it: DirectoryOptions| {
+            let attributes = attributes(&it.path, &it.mode, &it.owner, &it.group)?;
+            Ok((it.path.clone(), Directory { path: it.path, attributes }.plan()?))
+        };
+        let file = |it: FileOptions| {
+            if !it.validate.is_empty() && !it.validate.split_whitespace().any(|word| word == "%s") {
+                bail!("{}: option 'validate' names the new file nowhere: write %s", it.path.display());
+            }
+            let attributes = attributes(&it.path, &it.mode, &it.owner, &it.group)?;
+            let plan = if it.sensitive {
+                File::secret(&it.path, Secret::new(it.content.as_bytes()), attributes)
+            } else {
+                File::public(&it.path, it.content.as_bytes(), attributes)
+            };
+            Ok((it, plan.plan()?))
+        };
+        Ok(Plan {
+            directories: params.directories.into_iter().map(directory).collect::<Result<_>>()?,
+            files: params.files.into_iter().map(file).collect::<Result<_>>()?,
+        })
+    }
+
+    fn predict(plan: &Plan, _task: &Task) -> Outcome {
+        let directories = plan.directories.iter().filter(|(_, it)| it.changes()).map(|(path, _)| path);
+        let files = plan.files.iter().filter(|(_, it)| it.changes()).map(|(it, _)| &it.path);
+        let written: Vec<_> = directories.chain(files).collect();
+        let mut outcome = Outcome { changed: !written.is_empty(), ..Outcome::default() };
+        outcome.values.insert("written".into(), json!(written));
+        outcome.diff.extend(plan.directories.iter().filter_map(|(_, it)| it.diff()));
+        outcome.diff.extend(plan.files.iter().filter_map(|(_, it)| it.diff()));
+        outcome.warnings.extend(plan.files.iter().filter_map(|(_, it)| it.warning()));
+        outcome
+    }
+
+    fn apply(plan: Plan, task: &Task) -> Result<Outcome> {
+        let outcome = Self::predict(&plan, task);
+        for (_, directory) in plan.directories {
+            directory.apply()?;
+            fault::point("node_files:directory");
+        }
+        for (options, file) in plan.files {
+            make_parent(&options.path)?;
+            if file.content_changes() && !options.validate.is_empty() {
+                validate(&options)?;
+            }
+            file.apply()?;
+            fault::point("node_files:file");
+        }
+        Ok(outcome)
+    }
+}
+
+fn attributes(path: &Path, mode: &str, owner: &str, group: &str) -> Result<Attributes> {
+    if !path.is_absolute() {
+        bail!("path '{}' is not absolute", path.display());
+    }
+    let bits = (4..=5).contains(&mode.len()) && mode.starts_with('0');
+    let bits = bits.then(|| u32::from_str_radix(mode, 8).ok()).flatten().filter(|it| *it <= 0o7777);
+    // YAML takes 0644 without quotes for the number 420.
+    let bits =
+        bits.with_context(|| format!("{}: mode '{mode}' is not like \"0644\", in quotes", path.display()))?;
+    Ok(Attributes::mode(bits).owned_by(owner, group))
+}
+
+fn make_parent(path: &Path) -> Result<()> {
+    let Some(parent) = path.parent().filter(|it| !it.exists()) else { return Ok(()) };
+    Directory { path: parent.into(), attributes: Attributes::mode(0o755) }.plan()?.apply()
+}
+
+/// Asks a program about the new content, in a file beside the old one that only root can read.
+fn validate(options: &FileOptions) -> Result<()> {
+    let name = options.path.file_name().context("it names no file")?.to_string_lossy();
+    let candidate = options.path.with_file_name(format!(".{name}.candidate"));
+    let content = Secret::new(options.content.as_bytes());
+    File::secret(&candidate, content, Attributes::mode(0o600)).plan()?.apply()?;
+    fault::point("node_files:candidate");
+    let mut words = options.validate.split_whitespace();
+    let program = words.next().context("option 'validate' is empty")?;
+    let arguments = words.map(|it| if it == "%s" { candidate.as_os_str() } else { it.as_ref() });
+    let output = Command::new(program).args(arguments).output();
+    remove(&candidate)?;
+    let output = output.with_context(|| format!("option 'validate': cannot run {program}"))?;
+    if !output.status.success() {
+        let path = options.path.display();
+        if options.sensitive {
+            bail!("{path}: `{}` refuses the new content; what it said is not shown", options.validate);
+        }
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        bail!("{path}: `{}` refuses the new content: {}", options.validate, said.trim());
+    }
+    Ok(())
+}
