@@ -66,7 +66,7 @@ demo-bootstrap: check-docker quick
 demo-bootstrap-down:
 	molecule/node/demo-bootstrap down
 
-test: lint unit plugin molecule
+test: lint unit plugin molecule faults
 
 lint: quick
 	cargo fmt --check
