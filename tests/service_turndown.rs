@@ -16,8 +16,11 @@ fn host() -> Host {
         let file = host.write(&format!("{service}.conf"), "");
         let data = host.write(&format!("data/{service}/rows"), "precious");
         let definition = host.write(&format!("systemd/{service}.conf"), "");
+        let drop_in = host.write(&format!("systemd/{unit}.d/50.conf"), "");
         let module = host.service_units(&[&unit]).with("service", service);
-        module.with("files", json!([file, definition, data.parent(), host.path("shared.conf")])).run();
+        let files =
+            json!([file, definition, data.parent(), drop_in.parent(), drop_in, host.path("shared.conf")]);
+        module.with("files", files).run();
         let mut ledger = host.ledger();
         ledger["services"][service]["credentials"] = json!([host.path(&format!("credentials/{service}"))]);
         ledger["restarts"][&unit] = json!("new certificate");
@@ -32,7 +35,7 @@ fn assert_down(host: &Host) {
     let state = host.state("web.service");
     assert_eq!((&state["active"], &state["enabled"]), (&json!("inactive"), &json!(false)));
     assert!(!host.path("credentials/web").exists() && !host.path("web.conf").exists());
-    assert!(!host.path("systemd/web.conf").exists());
+    assert!(!host.path("systemd/web.conf").exists() && !host.path("systemd/web.service.d").exists());
     for kept in ["data/web/rows", "credentials/db/server/key.pem", "db.conf", "shared.conf"] {
         assert!(host.path(kept).exists(), "{kept} is gone");
     }

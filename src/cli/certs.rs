@@ -1,4 +1,4 @@
-//! `minicluster certs`: which certificates the hosts hold, and when these end.
+//! `minicluster certs`: which certificates were issued last for each credential, and when these end.
 
 use clap::Args;
 use serde_json::json;

@@ -20,7 +20,7 @@ pub enum Command {
     Rebalance(rebalance::Options),
     /// Record the placement in services.lock, as site.yml does before it changes a host
     Lock,
-    /// List the certificates that hosts hold, and when these end
+    /// List the certificates that were issued last for each credential, and when these end
     Certs(certs::Options),
     /// List the keys that open the hosts: fingerprints, ages, hosts, and a rotation under way
     Keys(keys::Options),

@@ -21,7 +21,8 @@ pub fn dispose(holdings: &Holdings) -> Result<()> {
         remove(path)?;
         fault::point("disposal:credentials");
     }
-    for path in &holdings.files {
+    // What lies in a directory before the directory.
+    for path in holdings.files.iter().rev() {
         remove_file(path)?;
         fault::point("disposal:files");
     }
