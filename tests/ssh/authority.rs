@@ -11,7 +11,10 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{Answer, Module};
+use crate::{
+    keygen,
+    support::{Answer, Module},
+};
 
 /// A control node with hosts, whose keys lie in files.
 struct Site {
@@ -105,12 +108,6 @@ impl Site {
         assert!(said.contains(": ok") != said.contains(": REVOKED"), "{said}");
         said.contains(": REVOKED")
     }
-}
-
-fn keygen(arguments: &[&str]) -> String {
-    let output = Command::new("ssh-keygen").args(arguments).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
 }
 
 fn shown(path: &Path) -> String {

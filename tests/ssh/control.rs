@@ -10,7 +10,10 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{Answer, Module, built};
+use crate::{
+    keygen,
+    support::{Answer, Module, built},
+};
 
 /// A control node whose key opens three hosts.
 struct Control {
@@ -54,12 +57,6 @@ impl Control {
         assert!(output.status.success());
         String::from_utf8(output.stdout).unwrap()
     }
-}
-
-fn keygen(arguments: &[&str]) -> String {
-    let output = Command::new("ssh-keygen").args(arguments).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
 }
 
 /// Type and key of a private key file, as ssh-keygen reads it.

@@ -10,7 +10,10 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::support::{Host, Module};
+use crate::{
+    keygen,
+    support::{Host, Module},
+};
 
 const UNRELATED: &str = "from=\"10.0.0.0/8\" ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIO6muNyOxWojosm+3A2SZcbzB7lXe0xIhVqYMCl78k2/ alice";
 /// What sshd says of its configuration; the rest of it is not asked for.
@@ -146,12 +149,6 @@ impl Rotation {
         assert_eq!(state["state"], "confirmed", "{what}");
         assert!(!self.step("confirm").run().changed(), "{what}");
     }
-}
-
-fn keygen(arguments: &[&str]) -> String {
-    let output = Command::new("ssh-keygen").args(arguments).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
 }
 
 #[cfg(feature = "fault_points")]
