@@ -25,8 +25,8 @@ features ?=
 built = target/$(target)/$(profile)
 programs = $(shell awk '/^\[\[bin\]\]/ {bin = 1} bin && /^name/ {gsub(/"/, "", $$3); print $$3; bin = 0}' Cargo.toml)
 modules = $(filter-out minicluster,$(programs))
-# `make molecule scenarios=bootstrap`: machines that are given nothing but a boot configuration.
-scenarios ?= default
+# `make molecule scenarios=bootstrap`: only the machines that are given nothing but a boot configuration.
+scenarios ?= default bootstrap
 shell_programs = .ci/run bootstrap/ansible bootstrap/boot bootstrap/bundle bootstrap/lead tests/faults/run \
   $(addprefix molecule/node/,cluster demo demo-bootstrap image machines)
 
