@@ -73,7 +73,8 @@ lint: quick
 	cargo clippy --quiet --lib --bins -- -D warnings
 	cargo clippy --quiet --all-targets --all-features -- -D warnings -A clippy::unwrap_used -A clippy::expect_used
 	yamllint --strict *.yml library molecule roles tests/faults
-	ansible-lint -q --strict
+	# With an inventory: without one it would not read the playbooks.
+	MINICLUSTER_HOSTS=molecule/default/hosts MINICLUSTER_SERVICES=molecule/default/services.yml ansible-lint -q --strict
 	$(if $(shell command -v shellcheck),shellcheck -x $(shell_programs),@echo "shellcheck is missing: skipped")
 
 unit: check-tools .venv/.installed
