@@ -28,7 +28,7 @@ modules = $(filter-out minicluster,$(programs))
 # `make molecule scenarios=bootstrap`: only the machines that are given nothing but a boot configuration.
 scenarios ?= default bootstrap
 shell_programs = .ci/run bootstrap/ansible bootstrap/boot bootstrap/bundle bootstrap/lead tests/faults/run \
-  $(addprefix molecule/node/,cluster demo demo-bootstrap image machines)
+  $(addprefix molecule/node/,cluster demo demo-bootstrap image machines) $(addprefix molecule/bootstrap/,handover reboot up)
 
 .PHONY: install build quick plugin faults demo demo-down demo-bootstrap demo-bootstrap-down test lint unit soak molecule
 .PHONY: bench dist check-tools check-docker
@@ -68,12 +68,12 @@ demo-bootstrap-down:
 
 test: lint unit plugin molecule faults
 
+# ansible-lint has an inventory: without one it would not read the playbooks.
 lint: quick
 	cargo fmt --check
 	cargo clippy --quiet --lib --bins -- -D warnings
 	cargo clippy --quiet --all-targets --all-features -- -D warnings -A clippy::unwrap_used -A clippy::expect_used
 	yamllint --strict *.yml library molecule roles tests/faults
-	# With an inventory: without one it would not read the playbooks.
 	MINICLUSTER_HOSTS=molecule/default/hosts MINICLUSTER_SERVICES=molecule/default/services.yml ansible-lint -q --strict
 	$(if $(shell command -v shellcheck),shellcheck -x $(shell_programs),@echo "shellcheck is missing: skipped")
 

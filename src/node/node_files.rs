@@ -64,7 +64,7 @@ pub struct NodeFiles;
 
 /// What is to be done.
 pub struct Plan {
-    directories: Vec<(PathBuf, DirectoryPlan)>,
+    directories: Vec<DirectoryPlan>,
     files: Vec<(FileOptions, FilePlan)>,
 }
 
@@ -77,7 +77,7 @@ impl Module for NodeFiles {
     fn plan(params: Params, _task: &Task) -> Result<Plan> {
         let directory = |it: DirectoryOptions| {
             let attributes = attributes(&it.path, &it.mode, &it.owner, &it.group)?;
-            Ok((it.path.clone(), Directory { path: it.path, attributes }.plan()?))
+            Directory { path: it.path, attributes }.plan()
         };
         let file = |it: FileOptions| {
             if !it.validate.is_empty() && !it.validate.split_whitespace().any(|word| word == "%s") {
@@ -98,12 +98,12 @@ impl Module for NodeFiles {
     }
 
     fn predict(plan: &Plan, _task: &Task) -> Outcome {
-        let directories = plan.directories.iter().filter(|(_, it)| it.changes()).map(|(path, _)| path);
-        let files = plan.files.iter().filter(|(_, it)| it.changes()).map(|(it, _)| &it.path);
+        let directories = plan.directories.iter().filter(|it| it.changes()).map(DirectoryPlan::path);
+        let files = plan.files.iter().filter(|(_, it)| it.changes()).map(|(_, it)| it.path());
         let written: Vec<_> = directories.chain(files).collect();
         let mut outcome = Outcome { changed: !written.is_empty(), ..Outcome::default() };
         outcome.values.insert("written".into(), json!(written));
-        outcome.diff.extend(plan.directories.iter().filter_map(|(_, it)| it.diff()));
+        outcome.diff.extend(plan.directories.iter().filter_map(DirectoryPlan::diff));
         outcome.diff.extend(plan.files.iter().filter_map(|(_, it)| it.diff()));
         outcome.warnings.extend(plan.files.iter().filter_map(|(_, it)| it.warning()));
         outcome
@@ -111,7 +111,7 @@ impl Module for NodeFiles {
 
     fn apply(plan: Plan, task: &Task) -> Result<Outcome> {
         let outcome = Self::predict(&plan, task);
-        for (_, directory) in plan.directories {
+        for directory in plan.directories {
             directory.apply()?;
             fault::point("node_files:directory");
         }

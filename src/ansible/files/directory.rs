@@ -61,6 +61,12 @@ impl DirectoryPlan {
         self.changes
     }
 
+    /// The directory's path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.directory.path
+    }
+
     /// What changes, for `--diff`.
     #[must_use]
     pub fn diff(&self) -> Option<Diff> {

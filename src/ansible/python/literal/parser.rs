@@ -74,11 +74,11 @@ enum Form {
 
 impl Parser<'_> {
     fn skip_blanks(&mut self) {
-        self.rest = self.rest.trim_start_matches([' ', '\t', '\x0c']);
         // In brackets a line may end anywhere.
         if self.depth > 0 {
-            self.skip_lines();
+            return self.skip_lines();
         }
+        self.rest = self.rest.trim_start_matches([' ', '\t', '\x0c']);
     }
 
     fn skip_lines(&mut self) {
