@@ -6,6 +6,7 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     path::PathBuf,
     process::{Command, Output, Stdio},
+    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
@@ -118,15 +119,39 @@ impl Rotation {
         }
     }
 
-    /// What systemd does at the deadline.
-    fn deadline(&self) -> Option<Output> {
-        let program = self.host.path("rotation/program");
+    /// What systemd runs at the deadline, as long as it is armed.
+    fn deadline(&self) -> Option<Command> {
         let timer = self.host.path("etc/minicluster-ssh-rollback.timer");
         timer.exists().then(|| {
-            let mut command = Command::new(program);
-            command.arg(self.host.path("rotation/expire.json")).stdin(Stdio::null());
-            self.host.environment(&mut command).output().unwrap()
+            let mut command = Command::new(self.host.path("rotation/program"));
+            command.arg(self.host.path("rotation/expire.json")).stdin(Stdio::null()).stdout(Stdio::piped());
+            self.host.environment(&mut command);
+            command
         })
+    }
+
+    /// Runs that.
+    fn expires(&self) -> Option<Output> {
+        self.deadline().map(|mut it| it.output().unwrap())
+    }
+
+    /// The host and whoever confirmed agree on what happened; says whether it was the confirmation.
+    fn decided(&self, confirmed: &Output, expired: Option<Output>) -> bool {
+        let said = String::from_utf8_lossy(&confirmed.stdout).into_owned();
+        let state: Value =
+            serde_json::from_slice(&fs::read(self.host.path("rotation/rotation.json")).unwrap()).unwrap();
+        let kept = state["state"] == "confirmed";
+        assert!(kept || state["state"] == "rolled_back", "{state}");
+        assert_eq!(confirmed.status.success(), kept, "who confirms is told the truth: {said}");
+        assert_eq!(
+            (self.opens("new"), self.opens("old"), self.opens("recovery")),
+            (true, !kept, !kept),
+            "{said}"
+        );
+        assert!(kept || said.contains("restored because nobody confirmed in time"), "{said}");
+        let restored = expired.is_some_and(|it| String::from_utf8_lossy(&it.stdout).contains("are restored"));
+        assert_eq!(restored, !kept, "the host says what it did");
+        kept
     }
 
     /// A whole run, as `rotate.yml` does it.
@@ -183,7 +208,7 @@ fn killed_anywhere_some_key_opens_and_the_next_run_or_the_host_alone_ends_it() {
             let open: Vec<_> = ["old", "new", "recovery"].into_iter().filter(|name| it.opens(name)).collect();
             assert!(open.contains(&"new") || open.contains(&"old"), "{what}: {open:?}");
             if !somebody_returns {
-                let done = it.deadline();
+                let done = it.expires();
                 assert!(done.is_none_or(|it| it.status.success()), "{what}");
                 let state = fs::read_to_string(it.host.path("rotation/rotation.json")).unwrap_or_default();
                 assert!(!state.contains("\"armed\""), "{what}: the host has decided: {state}");
@@ -198,38 +223,50 @@ fn killed_anywhere_some_key_opens_and_the_next_run_or_the_host_alone_ends_it() {
 }
 
 #[test]
-fn of_a_confirmation_and_the_deadline_one_happens() {
-    let mut outcomes = Vec::new();
-    for round in 0..16 {
+fn of_a_confirmation_and_the_deadline_the_first_happens() {
+    for confirms_first in [true, false] {
         let it = Rotation::new(false);
         it.run_until("confirm");
-        let confirm = || it.step("confirm").output();
-        let deadline = || it.deadline();
-        let (confirmed, expired) = match round {
-            // One after the other, so that both outcomes are seen.
-            0 => (confirm(), deadline()),
-            1 => {
-                let expired = deadline();
-                (confirm(), expired)
-            }
-            _ => std::thread::scope(|scope| {
-                let (expired, confirmed) = (scope.spawn(deadline), scope.spawn(confirm));
-                (confirmed.join().unwrap(), expired.join().unwrap())
-            }),
-        };
-        let said = String::from_utf8_lossy(&confirmed.stdout).into_owned();
-        let state: Value =
-            serde_json::from_slice(&fs::read(it.host.path("rotation/rotation.json")).unwrap()).unwrap();
-        let kept = state["state"] == "confirmed";
-        assert!(kept || state["state"] == "rolled_back", "{state}");
-        assert_eq!(confirmed.status.success(), kept, "who confirms is told the truth: {said}");
-        assert_eq!((it.opens("new"), it.opens("old"), it.opens("recovery")), (true, !kept, !kept), "{said}");
-        assert!(kept || said.contains("restored because nobody confirmed in time"), "{said}");
-        let restored = expired.is_some_and(|it| String::from_utf8_lossy(&it.stdout).contains("are restored"));
-        assert_eq!(restored, !kept, "the host says what it did");
-        outcomes.push(kept);
+        let early = if confirms_first { None } else { it.expires() };
+        let confirmed = it.step("confirm").output();
+        assert_eq!(it.decided(&confirmed, early.or_else(|| it.expires())), confirms_first);
     }
-    assert!(outcomes.contains(&true) && outcomes.contains(&false), "both happen: {outcomes:?}");
+}
+
+#[test]
+fn a_deadline_in_the_middle_of_a_confirmation_waits_for_it() {
+    let it = Rotation::new(false);
+    it.run_until("confirm");
+    // It is asked for sessions of the old key, and does not answer yet.
+    let slow = "#!/bin/sh\ncd \"$FAKE_SYSTEMD\"; touch asked; until [ -e answer ]; do sleep 0.01; done; cat journal\n";
+    fs::remove_file(it.host.path("bin/journalctl")).unwrap();
+    let journal = it.host.write("bin/journalctl", slow);
+    fs::set_permissions(journal, fs::Permissions::from_mode(0o755)).unwrap();
+    std::thread::scope(|scope| {
+        let confirmed = scope.spawn(|| it.step("confirm").output());
+        wait_until("the journal is asked", || it.host.path("asked").exists());
+        let mut deadline = it.deadline().unwrap().spawn().unwrap();
+        wait_until("the deadline waits for the lock", || {
+            let waits =
+                |line: &str| line.contains("->") && line.split(' ').any(|it| it == deadline.id().to_string());
+            fs::read_to_string("/proc/locks").unwrap().lines().any(waits)
+                || deadline.try_wait().unwrap().is_some()
+        });
+        it.host.write("answer", "");
+        let confirmed = confirmed.join().unwrap();
+        assert!(
+            it.decided(&confirmed, Some(deadline.wait_with_output().unwrap())),
+            "the confirmation was first"
+        );
+    });
+}
+
+fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(30);
+    while !condition() {
+        assert!(Instant::now() < end, "{what}: not within 30 s");
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 #[test]
