@@ -76,7 +76,15 @@ fn read_yaml(label: &Arc<str>, text: &str) -> Attempt {
         Err(mistake) if LIMITS.iter().any(|limit| mistake.message.starts_with(limit)) => {
             Attempt::Inventory(Err(vec![*mistake]))
         }
-        Err(mistake) => Attempt::Mistake(unusual.unwrap_or(*mistake)),
+        Err(mistake) => match unusual {
+            // Ansible's parser may take the character, and so the text for YAML.
+            Some(unusual)
+                if load(label, &yaml::with_usual_characters(text)).is_ok_and(|it| is_inventory(&it)) =>
+            {
+                Attempt::Inventory(Err(vec![unusual]))
+            }
+            unusual => Attempt::Mistake(unusual.unwrap_or(*mistake)),
+        },
     }
 }
 

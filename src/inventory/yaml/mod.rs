@@ -14,7 +14,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::yaml::{Node, Value as Shape};
 use construct::{Constructor, Pair};
 use std::sync::Arc;
-pub(super) use strict::unusual_character;
+pub(super) use strict::{unusual_character, with_usual_characters};
 
 /// The inventory in a tree whose root is a mapping, or every mistake in it.
 pub(super) fn read(file: &Arc<str>, text: &str, root: &Node, json: bool) -> Result<Hosts, Diagnostics> {

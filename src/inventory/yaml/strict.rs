@@ -6,11 +6,6 @@ use std::{collections::HashSet, sync::Arc};
 
 /// The first character that YAML 1.1 does not allow in a file, or takes for the end of a line.
 pub(in crate::inventory) fn unusual_character(file: &Arc<str>, text: &str) -> Option<Diagnostic> {
-    let is_unusual = |it: char| match it {
-        '\t' | '\n' | '\r' | ' '..='~' => false,
-        '\0'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => true,
-        _ => false,
-    };
     let (before, _) = text.split_at(text.find(is_unusual)?);
     let character = text[before.len()..].chars().next()?;
     let line_start = before.rfind('\n').map_or(0, |at| at + 1);
@@ -19,6 +14,19 @@ pub(in crate::inventory) fn unusual_character(file: &Arc<str>, text: &str) -> Op
     let message =
         format!("the character {} has no place in YAML; write it as an escape", character.escape_unicode());
     Some(Diagnostic::new(file, location, message))
+}
+
+/// The text with a usual character in the place of each that [`unusual_character`] reports.
+pub(in crate::inventory) fn with_usual_characters(text: &str) -> String {
+    text.replace(is_unusual, "_")
+}
+
+const fn is_unusual(it: char) -> bool {
+    match it {
+        '\t' | '\n' | '\r' | ' '..='~' => false,
+        '\0'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => true,
+        _ => false,
+    }
 }
 
 /// Every place where the text is YAML 1.2, but not 1.1.
