@@ -2,23 +2,20 @@
 //! going on with a state that cannot be read.
 
 use std::{
-    fs,
-    io::ErrorKind,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result, bail};
 use rustix::{
-    fs::{FlockOperation, Mode, OFlags, flock, open},
-    io::{Errno, FdFlags, fcntl_setfd},
+    io::{FdFlags, fcntl_setfd},
     rand::{GetRandomFlags, getrandom},
 };
 
 use super::{NodeId, Stage, State};
 use crate::ansible::{
     fault,
-    files::{Attributes, Directory, File},
+    files::{Attributes, Directory, Persisted, lock, try_lock},
     hex,
 };
 
@@ -26,6 +23,11 @@ use crate::ansible::{
 pub struct Disk {
     path: PathBuf,
     _lock: OwnedFd,
+}
+
+impl Persisted for State {
+    const REMEDY: &'static str =
+        "it holds this node's votes; restore it, or remove it if this machine is to be a new member";
 }
 
 /// The directory of the election below `--state-dir`.
@@ -42,7 +44,7 @@ impl Disk {
     pub fn open(state_dir: &Path) -> Result<Self> {
         let path = directory(state_dir);
         Directory { path: path.clone(), attributes: Attributes::mode(0o700) }.plan()?.apply()?;
-        let lock = lock(&path.join("lock"), FlockOperation::NonBlockingLockExclusive)?;
+        let lock = try_lock(&path.join("lock"))?;
         let Some(lock) = lock else {
             bail!("another election is running with {}; wait for it, or end it", path.display())
         };
@@ -56,8 +58,7 @@ impl Disk {
     pub fn write(&self, state: &State) -> Result<()> {
         let (before, after) = points(state);
         fault::point(before);
-        let text = serde_json::to_vec_pretty(state)?;
-        File::public(self.path.join("state.json"), text, Attributes::mode(0o600)).plan()?.apply()?;
+        state.file(self.path.join("state.json"), 0o600)?.plan()?.apply()?;
         fault::point(after);
         Ok(())
     }
@@ -78,25 +79,11 @@ impl ActionLock {
     /// # Errors
     /// The file cannot be used.
     pub fn take(&self, wait: bool) -> Result<Option<OwnedFd>> {
-        let kind =
-            if wait { FlockOperation::LockExclusive } else { FlockOperation::NonBlockingLockExclusive };
-        let taken = lock(&self.0, kind)?;
+        let taken = if wait { Some(lock(&self.0)?) } else { try_lock(&self.0)? };
         if let Some(taken) = &taken {
             fcntl_setfd(taken, FdFlags::empty())?;
         }
         Ok(taken)
-    }
-}
-
-/// `None`: another process has it.
-fn lock(path: &Path, kind: FlockOperation) -> Result<Option<OwnedFd>> {
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = open(path, flags, Mode::RUSR | Mode::WUSR);
-    let file = file.with_context(|| format!("cannot open {}", path.display()))?;
-    match flock(&file, kind) {
-        Ok(()) => Ok(Some(file)),
-        Err(Errno::WOULDBLOCK) => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
     }
 }
 
@@ -117,28 +104,7 @@ const fn points(state: &State) -> (&'static str, &'static str) {
 /// # Errors
 /// It is there and cannot be read.
 pub fn read(state_dir: &Path) -> Result<Option<State>> {
-    let path = directory(state_dir).join("state.json");
-    let text = match fs::read(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
-    };
-    let state: State = serde_json::from_slice(&text).with_context(|| {
-        format!(
-            "cannot understand {}, which holds this node's votes; restore it, or remove it if this machine is to be \
-             a new member",
-            path.display()
-        )
-    })?;
-    if state.version != State::VERSION {
-        bail!(
-            "{} is of version {}; this program knows version {}",
-            path.display(),
-            state.version,
-            State::VERSION
-        );
-    }
-    Ok(Some(state))
+    State::read(&directory(state_dir).join("state.json"))
 }
 
 /// The state to go on with: what is on the disk, or a new node's. `chosen` is the operator's id for it.

@@ -27,8 +27,6 @@ pub enum Stage {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct State {
-    /// The format.
-    pub version: u32,
     /// The random value behind the node's id, in hexadecimal digits.
     pub seed: String,
     /// Whose votes these are.
@@ -44,13 +42,10 @@ pub struct State {
 }
 
 impl State {
-    /// The format that this program reads and writes.
-    pub const VERSION: u32 = 1;
-
     /// The state of a node that has never voted.
     #[must_use]
     pub fn new(id: NodeId, seed: String) -> Self {
-        Self { version: Self::VERSION, seed, id, term: 0, ballot: None, stage: Stage::Free, told: Vec::new() }
+        Self { seed, id, term: 0, ballot: None, stage: Stage::Free, told: Vec::new() }
     }
 
     /// What the others must know of it.

@@ -12,7 +12,7 @@ use super::{Decision, Record, Situation, Step, decide, restore};
 use crate::{
     ansible::{
         Argument, Module, Outcome, Task,
-        files::{Attributes, Directory, DirectoryPlan, File, FilePlan},
+        files::{Attributes, Directory, DirectoryPlan, FilePlan, Persisted as _},
     },
     arguments,
 };
@@ -65,7 +65,7 @@ impl Module for EtcdCluster {
         };
         let directory = params.record.parent().unwrap_or(Path::new("/"));
         let directory = Directory { path: directory.into(), attributes: Attributes::mode(0o700) }.plan()?;
-        let file = |it: &Record| File::public(&params.record, it.text(), Attributes::mode(0o600)).plan();
+        let file = |it: &Record| it.file(&params.record, 0o600)?.plan();
         let file = decision.record.as_ref().map(file).transpose()?;
         Ok(Plan { directory, file, decision })
     }

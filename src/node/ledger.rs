@@ -4,32 +4,25 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
-    io::ErrorKind,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail};
-use rustix::{
-    fd::OwnedFd,
-    fs::{FlockOperation, Mode, OFlags, flock, open},
-};
+use anyhow::{Result, bail};
+use rustix::fd::OwnedFd;
 use serde::{Deserialize, Serialize};
 
 use super::Digest;
-use crate::ansible::files::{Attributes, Directory, File};
+use crate::ansible::files::{Attributes, Directory, Persisted, try_lock};
 
-const VERSION: u32 = 1;
 const FILE: &str = "ledger.json";
 /// How long another module may hold the ledger.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What is recorded.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Records {
-    version: u32,
     /// What each service has on this host.
     #[serde(default)]
     pub services: BTreeMap<String, Holdings>,
@@ -41,15 +34,10 @@ pub struct Records {
     pub started: BTreeMap<String, Digest>,
 }
 
-impl Default for Records {
-    fn default() -> Self {
-        Self {
-            version: VERSION,
-            services: BTreeMap::new(),
-            restarts: BTreeMap::new(),
-            started: BTreeMap::new(),
-        }
-    }
+impl Persisted for Records {
+    const REMEDY: &'static str = "restore it from a backup; or move it away, and the next runs record what is on \
+                                  this host again, except services that have been removed from services.yml in the \
+                                  meantime";
 }
 
 /// What a service has on a host.
@@ -90,25 +78,7 @@ impl Records {
     /// # Errors
     /// It cannot be read.
     pub fn read(directory: &Path) -> Result<Self> {
-        let path = directory.join(FILE);
-        let text = match fs::read(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
-        };
-        let remedy = "restore it from a backup; or move it away, and the next runs record what is on this host \
-                      again, except services that have been removed from services.yml in the meantime";
-        let records: serde_json::Value = serde_json::from_slice(&text)
-            .with_context(|| format!("{} is damaged: {remedy}", path.display()))?;
-        let version = records["version"].as_u64();
-        if version != Some(VERSION.into()) {
-            bail!(
-                "{} has version {}, this program reads {VERSION}: use the newer one",
-                path.display(),
-                records["version"]
-            );
-        }
-        serde_json::from_value(records).with_context(|| format!("{} is damaged: {remedy}", path.display()))
+        Ok(<Self as Persisted>::read(&directory.join(FILE))?.unwrap_or_default())
     }
 
     /// What `service` has here, to be added to.
@@ -165,9 +135,7 @@ impl Ledger {
             return Ok(());
         }
         self.records.services.retain(|_, holdings| *holdings != Holdings::default());
-        let mut text = serde_json::to_vec_pretty(&self.records)?;
-        text.push(b'\n');
-        File::public(self.directory.join(FILE), text, Attributes::mode(0o600)).plan()?.apply()?;
+        self.records.file(self.directory.join(FILE), 0o600)?.plan()?.apply()?;
         self.saved = self.records.clone();
         Ok(())
     }
@@ -175,21 +143,17 @@ impl Ledger {
 
 /// Waits until this process alone holds the file, which is made where it is missing.
 pub(super) fn lock(path: &Path) -> Result<OwnedFd> {
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = open(path, flags, Mode::RUSR | Mode::WUSR)
-        .with_context(|| format!("cannot open {}", path.display()))?;
-    let start = Instant::now();
-    while flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-        if start.elapsed() > PATIENCE {
-            bail!(
-                "{} is still locked after {} s: another run works on this host",
-                path.display(),
-                PATIENCE.as_secs()
-            );
+    let end = Instant::now() + PATIENCE;
+    loop {
+        if let Some(held) = try_lock(path)? {
+            return Ok(held);
+        }
+        if Instant::now() > end {
+            let seconds = PATIENCE.as_secs();
+            bail!("{} is still locked after {seconds} s: another run works on this host", path.display());
         }
         std::thread::sleep(Duration::from_millis(50));
     }
-    Ok(file)
 }
 
 #[cfg(test)]
@@ -212,20 +176,5 @@ mod tests {
         let read = Ledger::open(&directory).unwrap();
         assert_eq!(read.records.restarts["web.service"], "first");
         assert_eq!(read.records.services.keys().collect::<Vec<_>>(), ["web"]);
-    }
-
-    #[test]
-    fn a_damaged_ledger_is_refused_with_a_remedy() {
-        let directory = tempfile::tempdir().unwrap();
-        for (text, expected) in [
-            ("{\"version\": 1, \"serv", "is damaged: restore it"),
-            ("", "is damaged: restore it"),
-            ("{\"version\": 2}", "use the newer one"),
-            ("{\"version\": 1, \"sevices\": {}}", "is damaged: restore it"),
-        ] {
-            fs::write(directory.path().join(FILE), text).unwrap();
-            let error = Records::read(directory.path()).unwrap_err().to_string();
-            assert!(error.contains(expected), "{text}: {error}");
-        }
     }
 }

@@ -10,9 +10,8 @@ use serde::{Deserialize, Serialize};
 use time::{OffsetDateTime, serde::rfc3339};
 
 use super::ledger::lock;
-use crate::ansible::files::{Attributes, Directory, File};
+use crate::ansible::files::{Attributes, Directory, Persisted};
 
-const VERSION: u32 = 1;
 /// The file, beside the ledger.
 pub const FILE: &str = "node.json";
 
@@ -50,7 +49,6 @@ pub struct Membership {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Record {
-    version: u32,
     state: Locked,
     cluster: String,
     cluster_id: String,
@@ -58,6 +56,11 @@ struct Record {
     came_in: CameIn,
     #[serde(with = "rfc3339")]
     at: OffsetDateTime,
+}
+
+impl Persisted for Record {
+    const REMEDY: &'static str =
+        "restore it from a backup; only if you know that this machine belongs to no cluster, remove it";
 }
 
 /// The only state that is written down.
@@ -80,17 +83,13 @@ pub fn read(directory: &Path) -> Result<Option<Membership>> {
         Ok(found) if !found.is_file() => bail!("{name} is not a file: find out who replaced it"),
         Ok(_) => {}
     }
-    let text = fs::read(&path).with_context(|| format!("cannot read {name}"))?;
-    let remedy =
-        "restore it from a backup; only if you know that this machine belongs to no cluster, remove it";
-    let value: serde_json::Value =
-        serde_json::from_slice(&text).with_context(|| format!("{name} is damaged: {remedy}"))?;
-    if value["version"].as_u64().is_some_and(|it| it != u64::from(VERSION)) {
-        bail!("{name} has version {}, this program reads {VERSION}: use the newer one", value["version"]);
-    }
-    let Record { cluster, cluster_id, node_id, came_in, .. } =
-        serde_json::from_value(value).with_context(|| format!("{name} is damaged: {remedy}"))?;
-    Ok(Some(Membership { cluster, cluster_id, node_id, came_in }))
+    let found = Record::read(&path)?;
+    Ok(found.map(|Record { cluster, cluster_id, node_id, came_in, .. }| Membership {
+        cluster,
+        cluster_id,
+        node_id,
+        came_in,
+    }))
 }
 
 /// Whether a machine in the state `found` is to be locked to `wanted`, or is already. A machine that its
@@ -152,11 +151,8 @@ pub fn lock_to(directory: &Path, wanted: &Membership, readmit: bool, now: Offset
         return Ok(false);
     };
     let at = now.replace_nanosecond(0)?;
-    let record =
-        Record { version: VERSION, state: Locked::Locked, cluster, cluster_id, node_id, came_in, at };
-    let mut text = serde_json::to_vec_pretty(&record)?;
-    text.push(b'\n');
-    File::public(directory.join(FILE), text, Attributes::mode(0o644)).plan()?.apply()?;
+    let record = Record { state: Locked::Locked, cluster, cluster_id, node_id, came_in, at };
+    record.file(directory.join(FILE), 0o644)?.plan()?.apply()?;
     Ok(true)
 }
 

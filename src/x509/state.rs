@@ -3,16 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 
-const VERSION: u32 = 1;
+use crate::ansible::files::Persisted;
 
 /// What is known of the CAs, by key identifier.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct State {
-    version: u32,
     /// The CA that signs.
     pub active: String,
     /// The CA that is still trusted while hosts change to the active one.
@@ -35,31 +33,13 @@ pub struct Standing {
     pub restarts_owed: bool,
 }
 
+impl Persisted for State {}
+
 impl State {
     /// The state after the first CA was made.
     #[must_use]
     pub const fn founded(active: String, retired: Vec<String>) -> Self {
-        Self { version: VERSION, active, leaving: None, confirmed: BTreeSet::new(), retired }
-    }
-
-    /// Reads what [`to_text`](Self::to_text) wrote.
-    ///
-    /// # Errors
-    /// It is something else.
-    pub fn parse(text: &str) -> Result<Self> {
-        let state: Self = serde_json::from_str(text)?;
-        if state.version != VERSION {
-            bail!("it has version {}, this program reads {VERSION}: use the newer one", state.version);
-        }
-        Ok(state)
-    }
-
-    /// As JSON.
-    ///
-    /// # Errors
-    /// None that is known.
-    pub fn to_text(&self) -> Result<String> {
-        Ok(serde_json::to_string_pretty(self)? + "\n")
+        Self { active, leaving: None, confirmed: BTreeSet::new(), retired }
     }
 
     /// CAs that hosts are to trust, the one that signs first.
@@ -146,7 +126,6 @@ mod tests {
         // A later run in which only the other host takes part.
         let done = half.advanced(&hosts, &at("b", ready), &set(&[]));
         assert_eq!((done.leaving.as_deref(), &done.retired[..]), (None, &["old".to_owned()][..]));
-        assert_eq!(State::parse(&done.to_text().unwrap()).unwrap(), done);
         assert!(done.knows("old") && !done.knows("other"));
     }
 

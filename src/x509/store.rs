@@ -21,7 +21,7 @@ use super::{
 };
 use crate::ansible::{
     Secret, fault,
-    files::{self, Attributes, Directory, File},
+    files::{self, Attributes, Directory, File, Persisted as _},
 };
 
 /// The folder, held by this process alone where it was locked.
@@ -64,10 +64,7 @@ impl Store {
     }
 
     fn load(directory: PathBuf, lock: Option<OwnedFd>) -> Result<Self> {
-        let state = read(&directory.join("state.json"))?.map(|text| State::parse(&text)).transpose();
-        let state = state.with_context(|| {
-            format!("{} is damaged; restore it from a backup", directory.join("state.json").display())
-        })?;
+        let state = State::read(&directory.join("state.json"))?;
         let index = Index::read(&directory.join("issued.jsonl"))?;
         Ok(Self { directory, state, index, _lock: lock })
     }
@@ -133,7 +130,7 @@ impl Store {
     /// # Errors
     /// It cannot be written.
     pub fn save(&mut self, state: State) -> Result<()> {
-        write(&self.directory.join("state.json"), &state.to_text()?)?;
+        state.file(self.directory.join("state.json"), 0o600)?.plan()?.apply()?;
         self.state = Some(state);
         Ok(())
     }

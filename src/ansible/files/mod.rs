@@ -4,14 +4,18 @@
 mod attributes;
 mod directory;
 mod file;
+mod json_lines;
 mod lock;
+mod persisted;
 mod remove;
 mod replace;
 
 pub use attributes::Attributes;
 pub use directory::{Directory, DirectoryPlan};
 pub use file::{Content, File, FilePlan};
-pub use lock::lock;
+pub use json_lines::{append_json_lines, read_json_lines};
+pub use lock::{lock, try_lock};
+pub use persisted::Persisted;
 pub use remove::remove;
 pub use replace::sync_directory;
 

@@ -2,8 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
-    io::ErrorKind,
     path::Path,
 };
 
@@ -11,7 +9,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ansible::files::{Attributes, File},
+    ansible::files::{append_json_lines, read_json_lines},
     ssh::certificate::{Certificate, Kind},
 };
 
@@ -59,27 +57,17 @@ impl Index {
     /// # Errors
     /// It cannot be read, or is damaged.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = match fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
-        };
-        let lines = text.lines().map(serde_json::from_str).collect::<Result<_, _>>();
-        Ok(Self(lines.with_context(|| format!("{} is damaged; restore it from a backup", path.display()))?))
+        read_json_lines(path).map(Self)
     }
 
-    /// Adds certificates. The file is replaced in one step, before any of them leaves the control node.
+    /// Adds certificates; they are on the disk before any of them leaves the control node.
     ///
     /// # Errors
-    /// It cannot be written.
+    /// They cannot be written.
     pub fn append(&mut self, path: &Path, issued: Vec<Issued>) -> Result<()> {
-        if issued.is_empty() {
-            return Ok(());
-        }
+        append_json_lines(path, &issued).context("cannot record issued certificates")?;
         self.0.extend(issued);
-        let lines = self.0.iter().map(|it| Ok(serde_json::to_string(it)? + "\n"));
-        let text = lines.collect::<Result<String>>()?;
-        File::public(path, text, Attributes::mode(0o600)).plan()?.apply()
+        Ok(())
     }
 
     /// Serial numbers to revoke, of hosts' certificates or of users': of whoever is no longer `known`, and

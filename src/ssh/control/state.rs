@@ -6,13 +6,10 @@ use std::{
     path::PathBuf,
 };
 
-use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 use time::{OffsetDateTime, serde::rfc3339};
 
-use crate::ssh::key::PublicKey;
-
-const VERSION: u32 = 1;
+use crate::{ansible::files::Persisted, ssh::key::PublicKey};
 
 /// A moment, as JSON holds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,7 +20,6 @@ pub struct Moment(#[serde(with = "rfc3339")] pub OffsetDateTime);
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct State {
-    version: u32,
     /// The control key, where a rotation has finished.
     pub current: Option<Held>,
     /// Hosts that it was proven on, and when.
@@ -91,27 +87,9 @@ impl Rotation {
     }
 }
 
+impl Persisted for State {}
+
 impl State {
-    /// Reads what [`to_text`](Self::to_text) wrote.
-    ///
-    /// # Errors
-    /// It is something else.
-    pub fn parse(text: &str) -> Result<Self> {
-        let state: Self = serde_json::from_str(text)?;
-        if state.version != VERSION {
-            bail!("it has version {}, this program reads {VERSION}: use the newer one", state.version);
-        }
-        Ok(state)
-    }
-
-    /// As JSON.
-    ///
-    /// # Errors
-    /// None that is known.
-    pub fn to_text(&self) -> Result<String> {
-        Ok(serde_json::to_string_pretty(&Self { version: VERSION, ..self.clone() })? + "\n")
-    }
-
     /// Notes who has proven the new key and who is abandoned. When nobody is left to wait for, the old key
     /// is retired.
     #[must_use]
@@ -177,10 +155,8 @@ mod tests {
         let first = begun.advanced(&hosts, &set(&["a"]), &set(&[]), now);
         assert_eq!(first.rotation.as_ref().unwrap().waiting_for(), ["b", "c"]);
         assert!(first.retired.is_empty());
-        let read = State::parse(&first.to_text().unwrap()).unwrap();
-        assert_eq!(read.rotation, first.rotation);
         // A later run, in which only another host takes part; the third is given up by name.
-        let second = read.advanced(&hosts, &set(&["b"]), &set(&["c", "typo"]), now);
+        let second = first.advanced(&hosts, &set(&["b"]), &set(&["c", "typo"]), now);
         let rotation = begun.rotation.unwrap();
         assert_eq!(second.rotation, None);
         assert_eq!(second.current.unwrap().key, rotation.new);

@@ -2,20 +2,16 @@
 //! halves (`rotation/next`, `rotation/previous`, `rotation/recovery`), each there before it is needed
 //! and until no host needs it.
 
-use std::{
-    fs,
-    io::ErrorKind,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use rustix::fd::OwnedFd;
 
 use super::state::State;
 use crate::{
     ansible::{
         Secret, fault,
-        files::{self, Attributes, Directory, File},
+        files::{self, Attributes, Directory, File, Persisted as _},
     },
     ssh::{key::PublicKey, pair},
 };
@@ -35,13 +31,7 @@ impl Store {
     /// The state cannot be read.
     pub fn read(private_dir: &Path) -> Result<Self> {
         let directory = private_dir.join("ssh");
-        let path = directory.join("control.json");
-        let state = match fs::read_to_string(&path) {
-            Ok(text) => State::parse(&text)
-                .with_context(|| format!("{} is damaged; restore it from a backup", path.display()))?,
-            Err(error) if error.kind() == ErrorKind::NotFound => State::default(),
-            Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
-        };
+        let state = State::read(&directory.join("control.json"))?.unwrap_or_default();
         Ok(Self { directory, state, _lock: None })
     }
 
@@ -63,7 +53,7 @@ impl Store {
     /// # Errors
     /// It cannot be written.
     pub fn save(&mut self, state: State) -> Result<()> {
-        write(&self.directory.join("control.json"), &state.to_text()?)?;
+        state.file(self.directory.join("control.json"), 0o600)?.plan()?.apply()?;
         self.state = state;
         Ok(())
     }
@@ -108,8 +98,4 @@ pub fn put(path: &Path, private: Secret, public: &PublicKey) -> Result<()> {
     File::secret(path, private, Attributes::mode(0o600)).plan()?.apply()?;
     fault::point("ssh_control_key:private");
     File::public(pair::public_path(path), format!("{public}\n"), Attributes::mode(0o644)).plan()?.apply()
-}
-
-fn write(path: &Path, text: &str) -> Result<()> {
-    File::public(path, text, Attributes::mode(0o600)).plan()?.apply()
 }

@@ -19,14 +19,13 @@ use time::OffsetDateTime;
 use super::edit::Edit;
 use crate::{
     ansible::{
-        Secret, fault,
-        files::{self, Attributes, Directory, File},
+        fault,
+        files::{self, Attributes, Directory, File, Persisted},
     },
     node::systemd::systemctl,
     ssh::sshd::Sshd,
 };
 
-const VERSION: u32 = 1;
 const UNIT: &str = "minicluster-ssh-rollback";
 
 /// Where a rotation stands on this host.
@@ -45,7 +44,6 @@ pub enum State {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
-    version: u32,
     /// The rotation.
     pub id: String,
     /// Where it stands.
@@ -58,11 +56,15 @@ pub struct Record {
     pub reload: bool,
 }
 
+impl Persisted for Record {
+    const REMEDY: &'static str = "compare `authorized_keys` by hand, then remove it";
+}
+
 impl Record {
     /// An armed rollback.
     #[must_use]
     pub const fn armed(id: String, deadline: i64, restore: Vec<Edit>, reload: bool) -> Self {
-        Self { version: VERSION, id, state: State::Armed, deadline, restore, reload }
+        Self { id, state: State::Armed, deadline, restore, reload }
     }
 }
 
@@ -81,15 +83,7 @@ impl Guard {
     /// # Errors
     /// The record cannot be read.
     pub fn read(directory: &Path, units: &Path) -> Result<Self> {
-        let path = directory.join("rotation.json");
-        let record = match fs::read(&path) {
-            Ok(text) => Some(serde_json::from_slice::<Record>(&text)),
-            Err(error) if error.kind() == ErrorKind::NotFound => None,
-            Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
-        };
-        let record = record.transpose().with_context(|| {
-            format!("{} is damaged: compare `authorized_keys` by hand, then remove it", path.display())
-        })?;
+        let record = Record::read(&directory.join("rotation.json"))?;
         Ok(Self { directory: directory.into(), units: units.into(), record, _lock: None })
     }
 
@@ -208,11 +202,8 @@ impl Guard {
     }
 
     fn save(&mut self, record: Record) -> Result<()> {
-        let text = serde_json::to_string_pretty(&record)? + "\n";
         // Beside public keys it may hold options of a user's own.
-        let file =
-            File::secret(self.directory.join("rotation.json"), Secret::new(text), Attributes::mode(0o600));
-        file.plan()?.apply()?;
+        record.file(self.directory.join("rotation.json"), 0o600)?.plan()?.apply()?;
         self.record = Some(record);
         Ok(())
     }

@@ -1,19 +1,13 @@
 //! Users' keys, exactly as the inventory has them; and who was removed from it.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
 
 use super::Params;
 use crate::{
-    ansible::{
-        Diff, accounts, fault,
-        files::{Attributes, File},
-    },
+    ansible::{Diff, accounts, fault, files::Persisted},
     ssh::{authorized_keys::AuthorizedKeys, key::PublicKey, rotation::Edit, sshd::Sshd},
 };
 
@@ -25,25 +19,23 @@ pub struct Users {
     record: Option<(PathBuf, Record, Record)>,
 }
 
-/// Keys by user.
-type Record = BTreeMap<String, Vec<PublicKey>>;
+/// Who has keys from here.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Record {
+    users: BTreeMap<String, Vec<PublicKey>>,
+}
 
-fn save(path: &Path, record: &Record) -> Result<()> {
-    let text = serde_json::to_string_pretty(record)? + "\n";
-    File::public(path, text, Attributes::mode(0o600)).plan()?.apply()
+impl Persisted for Record {
+    const REMEDY: &'static str = "look through every user's `authorized_keys` by hand, then remove it";
 }
 
 impl Users {
     /// Compares what is there with what shall be.
     pub fn plan(params: &Params, sshd: &Sshd) -> Result<Self> {
         let path = params.directory.join("ssh_users.json");
-        let recorded: Record = match fs::read(&path) {
-            Ok(text) => {
-                serde_json::from_slice(&text).with_context(|| format!("{} is damaged", path.display()))?
-            }
-            Err(_) => BTreeMap::new(),
-        };
-        let mut wanted: Record = BTreeMap::new();
+        let recorded = Record::read(&path)?.unwrap_or_default();
+        let mut wanted = Record::default();
         for it in &params.users {
             if it.user == params.control_user {
                 bail!(
@@ -51,10 +43,10 @@ impl Users {
                     it.user
                 );
             }
-            wanted.entry(it.user.clone()).or_default().extend(it.keys.iter().cloned());
+            wanted.users.entry(it.user.clone()).or_default().extend(it.keys.iter().cloned());
         }
         let mut users = Self::default();
-        for (user, keys) in &wanted {
+        for (user, keys) in &wanted.users {
             let keep = |it: &PublicKey| keys.contains(it);
             users
                 .edits
@@ -62,7 +54,7 @@ impl Users {
                     format!("option 'users': there is no user '{user}'; create it first")
                 })?);
         }
-        for (user, keys) in recorded.iter().filter(|(it, _)| !wanted.contains_key(*it)) {
+        for (user, keys) in recorded.users.iter().filter(|(it, _)| !wanted.users.contains_key(*it)) {
             // Only what was written here; and an account that is gone has nothing left to remove.
             let keep = |it: &PublicKey| !keys.contains(it);
             users.edits.extend(edits(user, sshd, &[], keep)?.unwrap_or_default());
@@ -78,17 +70,17 @@ impl Users {
     pub fn apply(self) -> Result<()> {
         if let Some((path, before, wanted)) = &self.record {
             let mut both = before.clone();
-            for (user, keys) in wanted {
-                both.entry(user.clone()).or_default().extend(keys.iter().cloned());
+            for (user, keys) in &wanted.users {
+                both.users.entry(user.clone()).or_default().extend(keys.iter().cloned());
             }
-            save(path, &both)?;
+            both.file(path, 0o600)?.plan()?.apply()?;
             fault::point("ssh_trust:record");
         }
         for (_, after) in &self.edits {
             after.write()?;
             fault::point("ssh_trust:user");
         }
-        self.record.map_or(Ok(()), |(path, _, wanted)| save(&path, &wanted))
+        self.record.map_or(Ok(()), |(path, _, wanted)| wanted.file(path, 0o600)?.plan()?.apply())
     }
 
     pub fn diff(&self) -> Vec<Diff> {

@@ -1,0 +1,90 @@
+//! Files that only grow: one JSON record a line.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::{ErrorKind, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+};
+
+use anyhow::{Context, Result};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::replace::{split, sync_directory};
+
+/// All records; none where there is no file. A last line without its end was cut off by a crash before anyone
+/// heard of it: it counts for nothing.
+///
+/// # Errors
+/// The file cannot be read, or another line is damaged.
+pub fn read_json_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+    };
+    let whole = text.rfind('\n').map_or("", |end| &text[..=end]);
+    let read = |(at, line)| {
+        serde_json::from_str(line).with_context(|| {
+            format!("{}:{}: the record is damaged; restore the file from a backup", path.display(), at + 1)
+        })
+    };
+    whole.lines().enumerate().map(read).collect()
+}
+
+/// Appends records; they are on the disk when this returns. The caller keeps other writers out.
+///
+/// # Errors
+/// They cannot be written.
+pub fn append_json_lines<T: Serialize>(path: &Path, records: &[T]) -> Result<()> {
+    if records.is_empty() {
+        return Ok(());
+    }
+    let mut lines = Vec::new();
+    for record in records {
+        serde_json::to_writer(&mut lines, record)?;
+        lines.push(b'\n');
+    }
+    let write = || -> Result<()> {
+        let new = !path.exists();
+        let mut file = OpenOptions::new().create(true).append(true).read(true).mode(0o600).open(path)?;
+        let text = fs::read(path)?;
+        let whole = text.iter().rposition(|it| *it == b'\n').map_or(0, |end| end + 1);
+        file.set_len(u64::try_from(whole)?)?;
+        file.write_all(&lines)?;
+        file.sync_all()?;
+        if new {
+            sync_directory(split(path)?.0)?;
+        }
+        Ok(())
+    };
+    write().with_context(|| format!("cannot append to {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_was_cut_off_counts_for_nothing_and_is_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("some.jsonl");
+        assert!(read_json_lines::<u32>(&path).unwrap().is_empty());
+        append_json_lines(&path, &[1, 2]).unwrap();
+        for cut in ["{", "3", "nonsense"] {
+            fs::write(&path, format!("1\n2\n{cut}")).unwrap();
+            assert_eq!(read_json_lines::<u32>(&path).unwrap(), [1, 2], "{cut}");
+            append_json_lines(&path, &[4]).unwrap();
+            assert_eq!(read_json_lines::<u32>(&path).unwrap(), [1, 2, 4], "{cut}");
+        }
+    }
+
+    #[test]
+    fn a_damaged_line_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("some.jsonl");
+        fs::write(&path, "1\nnonsense\n3\n").unwrap();
+        let error = read_json_lines::<u32>(&path).unwrap_err().to_string();
+        assert!(error.contains("some.jsonl:2: the record is damaged"), "{error}");
+    }
+}
