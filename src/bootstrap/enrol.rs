@@ -3,7 +3,6 @@
 
 use std::{
     fs,
-    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
@@ -15,7 +14,7 @@ use super::{Election, Member, known_hosts};
 use crate::{
     ansible::{
         accounts, fault,
-        files::{Attributes, Directory, File, remove},
+        files::{Attributes, Directory, File, read_text, remove},
     },
     node::state::{self, CameIn, Membership},
     ssh::{home::as_user, key::PublicKey},
@@ -92,7 +91,7 @@ pub fn enrol(machine: &Machine, election: &Election, now: OffsetDateTime) -> Res
 }
 
 fn learn_host_keys(path: &Path, election: &Election) -> Result<()> {
-    let text = known_hosts::update(&read(path)?, election)?;
+    let text = known_hosts::update(&read_text(path)?.unwrap_or_default(), election)?;
     File::public(path, text, Attributes::mode(0o644)).plan()?.apply()
 }
 
@@ -109,7 +108,7 @@ fn let_in(machine: &Machine, key: &str) -> Result<()> {
     as_user(Some(&account), || {
         Directory { path: folder.clone(), attributes: Attributes::mode(0o700) }.plan()?.apply()?;
         let path = folder.join("authorized_keys");
-        let mut text = read(&path)?;
+        let mut text = read_text(&path)?.unwrap_or_default();
         if text.lines().any(|line| line.parse::<PublicKey>().is_ok_and(|it| it == wanted)) {
             return Ok(());
         }
@@ -118,11 +117,4 @@ fn let_in(machine: &Machine, key: &str) -> Result<()> {
         }
         File::public(path, text + &line, Attributes::mode(0o600)).plan()?.apply()
     })
-}
-
-fn read(path: &Path) -> Result<String> {
-    match fs::read_to_string(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
-        other => other.with_context(|| format!("cannot read {}", path.display())),
-    }
 }

@@ -1,6 +1,6 @@
 //! `minicluster members`: the leader writes `hosts` from the members of its election.
 
-use std::{fs, io::ErrorKind, path::PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
@@ -9,7 +9,7 @@ use super::answer::{Answer, Failure};
 use super::files::Files;
 use super::table::counted;
 use crate::{
-    ansible::files::{Attributes, File},
+    ansible::files::{Attributes, File, read_text},
     bootstrap::{Cluster, Election, Machine, update},
     node::state,
 };
@@ -40,10 +40,7 @@ pub fn run(files: Files, options: Options) -> Result<Answer, Failure> {
         private_dir: &private_dir,
     };
     let path = files.paths().hosts;
-    let before = match fs::read_to_string(&path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
-        other => other.with_context(|| format!("cannot read {}", path.display()))?,
-    };
+    let before = read_text(&path)?.unwrap_or_default();
     let text = update(&path.display().to_string(), &before, &cluster)?;
     let plan = File::public(&path, text, Attributes::mode(0o644)).plan()?;
     let done = if plan.changes() { "written to" } else { "are already in" };

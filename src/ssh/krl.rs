@@ -1,7 +1,10 @@
 //! Key revocation lists as sshd loads them (`PROTOCOL.krl` of OpenSSH): keys that never open anything
 //! again, and certificates by their serial numbers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use anyhow::{Context, Result, bail};
 
@@ -9,6 +12,7 @@ use super::{
     key::PublicKey,
     wire::{Reader, Writer},
 };
+use crate::ansible::files::read;
 
 const MAGIC: &[u8] = b"SSHKRL\n\0";
 const FORMAT: u32 = 1;
@@ -65,6 +69,15 @@ impl RevocationList {
             file = file.byte(KEYS).string(section.finish());
         }
         file.public()
+    }
+
+    /// The list as it lies there; none where there is no file.
+    ///
+    /// # Errors
+    /// It cannot be read, or is none that this program wrote.
+    pub fn read(path: &Path) -> Result<Option<Self>> {
+        let list = read(path)?.map(|it| Self::from_bytes(&it)).transpose();
+        list.with_context(|| format!("cannot use {}", path.display()))
     }
 
     /// Reads a list that this program wrote.

@@ -2,8 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
-    io::ErrorKind,
     net::IpAddr,
     path::{Path, PathBuf},
 };
@@ -28,7 +26,7 @@ use super::{
 use crate::{
     ansible::{
         Argument, Module, Outcome, Secret, Task, fault,
-        files::{Attributes, File},
+        files::{self, Attributes, File},
     },
     node::Records,
 };
@@ -225,11 +223,7 @@ fn look(params: &Params, now: OffsetDateTime) -> Result<Plan> {
 
 /// Reads a file and what is in it. Only a file that is there and cannot be opened is an error here.
 fn found<T>(path: &Path, read: impl FnOnce(Vec<u8>) -> Result<T>) -> Result<Found<T>> {
-    match fs::read(path) {
-        Ok(content) => Ok(Some(read(content))),
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
-    }
+    Ok(files::read(path)?.map(read))
 }
 
 /// Key identifiers of the CAs that the host trusts. A damaged file trusts nobody.

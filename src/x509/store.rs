@@ -3,7 +3,6 @@
 
 use std::{
     fs,
-    io::ErrorKind,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
@@ -21,7 +20,7 @@ use super::{
 };
 use crate::ansible::{
     Secret, fault,
-    files::{self, Attributes, Directory, File, Persisted as _},
+    files::{self, Attributes, Directory, File, Persisted as _, read_text},
 };
 
 /// The folder, held by this process alone where it was locked.
@@ -159,7 +158,7 @@ impl Store {
         match &self.state {
             Some(State { active, leaving: Some(_), .. }) => {
                 let path = self.folder(active).join("cross.pem");
-                Ok(read(&path)?.unwrap_or_default())
+                Ok(read_text(&path)?.unwrap_or_default())
             }
             _ => Ok(String::new()),
         }
@@ -170,7 +169,7 @@ impl Store {
     /// # Errors
     /// They cannot be read.
     pub fn crl(&self) -> Result<String> {
-        Ok(read(&self.directory.join("crl.pem"))?.unwrap_or_default())
+        Ok(read_text(&self.directory.join("crl.pem"))?.unwrap_or_default())
     }
 
     /// Writes what tasks read with a file lookup: `ca.pem` and `crl.pem`.
@@ -205,12 +204,4 @@ fn make_directory(path: &Path) -> Result<()> {
 
 fn write(path: &Path, text: &str) -> Result<()> {
     File::public(path, text, Attributes::mode(0o600)).plan()?.apply()
-}
-
-fn read(path: &Path) -> Result<Option<String>> {
-    match fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
-    }
 }

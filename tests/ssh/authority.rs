@@ -237,3 +237,27 @@ fn killed_anywhere_the_next_run_finishes_and_knows_what_was_issued() {
         }
     }
 }
+
+#[test]
+fn what_cannot_be_read_is_kept() {
+    let site = Site::new(&["host1"]);
+    site.run();
+    let known = site.private().join("ssh/known_hosts");
+    let whole = fs::read(&known).unwrap();
+    let latin = [b"# caf\xe9\n", &whole[..]].concat();
+    fs::write(&known, &latin).unwrap();
+    let said = site.module().fail();
+    assert!(said.contains("known_hosts is not UTF-8"), "{said}");
+    assert_eq!(fs::read(&known).unwrap(), latin);
+    fs::write(&known, whole).unwrap();
+    // A list that cannot be read does not count as an empty one, which would revoke nothing.
+    let list = site.private().join("ssh/ca/revoked.krl");
+    let kept = fs::read(&list).unwrap();
+    fs::remove_file(&list).unwrap();
+    fs::create_dir(&list).unwrap();
+    let said = site.module().fail();
+    assert!(said.contains("cannot read") && said.contains("revoked.krl"), "{said}");
+    fs::remove_dir(&list).unwrap();
+    fs::write(&list, kept).unwrap();
+    assert!(!site.run().changed());
+}

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, OpenOptions},
-    io::{ErrorKind, Write as _},
+    io::Write as _,
     os::unix::fs::OpenOptionsExt as _,
     path::Path,
 };
@@ -10,7 +10,10 @@ use std::{
 use anyhow::{Context, Result};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::replace::{split, sync_directory};
+use super::{
+    read_text,
+    replace::{split, sync_directory},
+};
 
 /// All records; none where there is no file. A last line without its end was cut off by a crash before anyone
 /// heard of it: it counts for nothing.
@@ -18,11 +21,7 @@ use super::replace::{split, sync_directory};
 /// # Errors
 /// The file cannot be read, or another line is damaged.
 pub fn read_json_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
-    let text = match fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
-    };
+    let Some(text) = read_text(path)? else { return Ok(Vec::new()) };
     let whole = text.rfind('\n').map_or("", |end| &text[..=end]);
     let read = |(at, line)| {
         serde_json::from_str(line).with_context(|| {

@@ -7,6 +7,7 @@ mod file;
 mod json_lines;
 mod lock;
 mod persisted;
+mod read;
 mod remove;
 mod replace;
 
@@ -16,6 +17,7 @@ pub use file::{Content, File, FilePlan};
 pub use json_lines::{append_json_lines, read_json_lines};
 pub use lock::{lock, try_lock};
 pub use persisted::Persisted;
+pub use read::{read, read_text};
 pub use remove::remove;
 pub use replace::sync_directory;
 

@@ -1,16 +1,12 @@
 //! What a program of this project remembers: one JSON object in a file, with the version of its format.
 
-use std::{
-    fs,
-    io::ErrorKind,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::{Attributes, File};
+use super::{Attributes, File, read};
 
 /// Such an object. Its own fields do not name the version.
 pub trait Persisted: Serialize + DeserializeOwned {
@@ -24,11 +20,7 @@ pub trait Persisted: Serialize + DeserializeOwned {
     /// # Errors
     /// It cannot be read, is damaged, or is of another version.
     fn read(path: &Path) -> Result<Option<Self>> {
-        let text = match fs::read(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
-        };
+        let Some(text) = read(path)? else { return Ok(None) };
         let damaged = || format!("{} is damaged: {}", path.display(), Self::REMEDY);
         let mut fields: serde_json::Map<_, _> = serde_json::from_slice(&text).with_context(damaged)?;
         // First of all: whatever another version has otherwise is no damage.
@@ -60,6 +52,8 @@ struct Versioned<'a, T> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use serde::Deserialize;
 
     use super::*;

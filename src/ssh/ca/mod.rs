@@ -1,11 +1,11 @@
 //! The module `ssh_ca` (control node): one CA for hosts, one for users, the certificates that they sign,
 //! and the list of those that must not be believed.
 
+mod folder;
 mod index;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
     path::PathBuf,
 };
 
@@ -16,19 +16,19 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use self::index::{Index, Issued};
+use self::{
+    folder::Folder,
+    index::{Index, Issued},
+};
 use super::{
     certificate::{Certificate, Kind},
-    control::store::{Store, put},
+    control::store::Store,
     key::PublicKey,
     known_hosts,
     krl::RevocationList,
     pair::Pair,
 };
-use crate::ansible::{
-    Argument, Diff, Module, Outcome, Secret, Task, duration, fault,
-    files::{Attributes, Directory, File},
-};
+use crate::ansible::{Argument, Diff, Module, Outcome, Task, duration, fault};
 
 crate::arguments! {
     /// A user who gets a certificate.
@@ -84,11 +84,16 @@ pub struct SshCa;
 /// What is to be done.
 pub struct Plan {
     params: Params,
+    folder: Folder,
     now: u64,
+    /// The CAs, where there are any.
+    host: Option<Pair>,
+    user: Option<Pair>,
     index: Index,
     revoked: RevocationList,
     /// Certificates to sign, by what they replace them for.
     wanted: Vec<(Wanted, &'static str)>,
+    changed: bool,
     warnings: Vec<String>,
     _lock: Option<Store>,
 }
@@ -115,14 +120,13 @@ impl Module for SshCa {
     }
 
     fn predict(plan: &Plan, _task: &Task) -> Outcome {
-        let known = |name| plan.params.authority(name).ok().flatten().map(|it| it.public().clone());
         let signed: Vec<_> = plan.wanted.iter().map(|(it, reason)| (it.clone(), *reason, None)).collect();
-        plan.outcome(known("host").as_ref(), known("user").as_ref(), &signed, &plan.revoked, plan.changes())
+        let [host, user] = [&plan.host, &plan.user].map(|it| it.as_ref().map(Pair::public));
+        plan.outcome(host, user, &signed, &plan.revoked)
     }
 
     fn apply(mut plan: Plan, _task: &Task) -> Result<Outcome> {
-        let changes = plan.changes();
-        let [host, user] = [plan.params.make_authority("host")?, plan.params.make_authority("user")?];
+        let [host, user] = [plan.folder.make_authority("host")?, plan.folder.make_authority("user")?];
         fault::point("ssh_ca:authorities");
         let mut signed = Vec::new();
         let mut issued = Vec::new();
@@ -132,32 +136,38 @@ impl Module for SshCa {
             issued.push(Issued::from(&certificate));
             signed.push((wanted.clone(), *reason, Some(certificate.sign(authority)?)));
         }
-        plan.index.append(&plan.params.path("issued.jsonl"), issued)?;
+        plan.index.append(&plan.folder.index(), issued)?;
         fault::point("ssh_ca:index");
         let list =
             plan.params.revocations(&plan.index, host.public(), user.public(), &plan.revoked, plan.now);
-        plan.params.write("revoked.krl", &list.to_bytes())?;
+        plan.folder.revoke(&list)?;
         fault::point("ssh_ca:revoked");
         for (wanted, _, certificate) in &signed {
             if let (Kind::User, Some(line)) = (wanted.kind, certificate) {
-                plan.params.write(&format!("{}-cert.pub", wanted.id), format!("{line}\n").as_bytes())?;
+                plan.folder.keep_user(&wanted.id, line)?;
                 fault::point("ssh_ca:user");
             }
         }
-        plan.params.trust(&host)?;
-        Ok(plan.outcome(Some(host.public()), Some(user.public()), &signed, &list, changes))
+        plan.folder.recognise(&plan.params.known_hosts(host.public()))?;
+        Ok(plan.outcome(Some(host.public()), Some(user.public()), &signed, &list))
     }
 }
 
 fn decide(params: Params, lock: Option<Store>, now: u64) -> Result<Plan> {
-    let index = Index::read(&params.path("issued.jsonl"))?;
-    let revoked = match fs::read(params.path("revoked.krl")) {
-        Ok(bytes) => RevocationList::from_bytes(&bytes).context("private_dir/ssh/ca/revoked.krl")?,
-        Err(_) => RevocationList::default(),
+    let folder = Folder::of(&params.private_dir);
+    let mut plan = Plan {
+        now,
+        host: folder.authority("host")?,
+        user: folder.authority("user")?,
+        index: Index::read(&folder.index())?,
+        revoked: folder.revoked()?,
+        wanted: Vec::new(),
+        changed: true,
+        warnings: Vec::new(),
+        _lock: lock,
+        folder,
+        params,
     };
-    let mut plan =
-        Plan { now, index, revoked, wanted: Vec::new(), warnings: Vec::new(), _lock: lock, params };
-    let [host, user] = [plan.params.authority("host")?, plan.params.authority("user")?];
     let lifetime = seconds("lifetime", &plan.params.lifetime)?;
     for (name, report) in &plan.params.reports {
         let Some(names) = plan.params.hosts.get(name) else {
@@ -174,7 +184,7 @@ fn decide(params: Params, lock: Option<Store>, now: u64) -> Result<Plan> {
             let (id, principals) = (name.clone(), names.clone());
             let wanted = Wanted { kind: Kind::Host, id, key, principals, lifetime };
             let found = certificate.and_then(|it| Certificate::read(&it).ok());
-            plan.wanted.extend(plan.need(wanted, found.as_ref(), host.as_ref())?);
+            plan.wanted.extend(plan.need(wanted, found.as_ref())?);
         }
     }
     for it in &plan.params.users {
@@ -192,11 +202,11 @@ fn decide(params: Params, lock: Option<Store>, now: u64) -> Result<Plan> {
             principals: it.principals.clone(),
             lifetime: seconds("lifetime", &it.lifetime)?,
         };
-        let found = fs::read_to_string(plan.params.path(&format!("{}-cert.pub", it.name))).ok();
-        let found = found.and_then(|it| Certificate::read(&it).ok());
-        let need = plan.need(wanted, found.as_ref(), user.as_ref())?;
+        let found = plan.folder.user(&it.name)?;
+        let need = plan.need(wanted, found.as_ref())?;
         plan.wanted.extend(need);
     }
+    plan.changed = plan.changes()?;
     Ok(plan)
 }
 
@@ -243,37 +253,6 @@ impl Wanted {
 }
 
 impl Params {
-    fn path(&self, name: &str) -> PathBuf {
-        self.private_dir.join("ssh/ca").join(name)
-    }
-
-    fn write(&self, name: &str, content: &[u8]) -> Result<()> {
-        File::public(self.path(name), content, Attributes::mode(0o600)).plan()?.apply()
-    }
-
-    /// The CA for `host`s or `user`s, where there is one.
-    fn authority(&self, name: &str) -> Result<Option<Pair>> {
-        let path = self.path(name);
-        match fs::read(&path) {
-            Ok(file) => {
-                let pair = Pair::read(&Secret::new(file));
-                pair.map(Some).with_context(|| format!("cannot use the CA's key {}", path.display()))
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
-        }
-    }
-
-    fn make_authority(&self, name: &str) -> Result<Pair> {
-        if let Some(pair) = self.authority(name)? {
-            return Ok(pair);
-        }
-        let pair = Pair::generate(&format!("minicluster {name} ca"))?;
-        Directory { path: self.path(""), attributes: Attributes::mode(0o700) }.plan()?.apply()?;
-        put(&self.path(name), pair.private_file()?, pair.public())?;
-        Ok(pair)
-    }
-
     /// What must not be believed. Its version grows when something else is revoked.
     fn revocations(
         &self,
@@ -301,24 +280,12 @@ impl Params {
         let names: BTreeSet<_> = self.hosts.values().flatten().cloned().collect();
         known_hosts::line(&names.into_iter().collect::<Vec<_>>(), authority)
     }
-
-    /// Lets the control node recognise the hosts: `private_dir/ssh/known_hosts`.
-    fn trust(&self, host: &Pair) -> Result<()> {
-        let path = self.private_dir.join("ssh/known_hosts");
-        let text = fs::read_to_string(&path).unwrap_or_default();
-        let text = known_hosts::with_line(&text, Some(&self.known_hosts(host.public())));
-        File::public(path, text, Attributes::mode(0o600)).plan()?.apply()
-    }
 }
 
 impl Plan {
     /// Whether a certificate has to be signed, and why.
-    fn need(
-        &self,
-        wanted: Wanted,
-        found: Option<&Certificate>,
-        authority: Option<&Pair>,
-    ) -> Result<Option<(Wanted, &'static str)>> {
+    fn need(&self, wanted: Wanted, found: Option<&Certificate>) -> Result<Option<(Wanted, &'static str)>> {
+        let authority = if wanted.kind == Kind::Host { &self.host } else { &self.user };
         let Some(authority) = authority else { return Ok(Some((wanted, "there is no CA yet"))) };
         let like = Certificate {
             not_before: self.now,
@@ -330,16 +297,12 @@ impl Plan {
         Ok(reason.map(|reason| (wanted, reason)))
     }
 
-    fn changes(&self) -> bool {
-        let Ok(Some(host)) = self.params.authority("host") else { return true };
-        let Ok(Some(user)) = self.params.authority("user") else { return true };
+    fn changes(&self) -> Result<bool> {
+        let (Some(host), Some(user)) = (&self.host, &self.user) else { return Ok(true) };
         let next =
             self.params.revocations(&self.index, host.public(), user.public(), &self.revoked, self.now);
-        let known = fs::read_to_string(self.params.private_dir.join("ssh/known_hosts")).unwrap_or_default();
-        let line = self.params.known_hosts(host.public());
-        !self.wanted.is_empty()
-            || next != self.revoked
-            || known_hosts::with_line(&known, Some(&line)) != known
+        let (known, with_line) = self.folder.known_hosts(&self.params.known_hosts(host.public()))?;
+        Ok(!self.wanted.is_empty() || next != self.revoked || known != with_line)
     }
 
     fn outcome(
@@ -348,7 +311,6 @@ impl Plan {
         user: Option<&PublicKey>,
         signed: &[(Wanted, &'static str, Option<String>)],
         list: &RevocationList,
-        changed: bool,
     ) -> Outcome {
         let mut hosts: BTreeMap<&str, Vec<Value>> =
             self.params.reports.keys().map(|it| (it.as_str(), Vec::new())).collect();
@@ -362,7 +324,8 @@ impl Plan {
                 list.push(json!({"key": wanted.key, "certificate": certificate, "reason": reason}));
             }
         }
-        let mut outcome = Outcome { changed, diff, warnings: self.warnings.clone(), ..Outcome::default() };
+        let mut outcome =
+            Outcome { changed: self.changed, diff, warnings: self.warnings.clone(), ..Outcome::default() };
         for (name, value) in [
             ("hosts", json!(hosts)),
             ("known_hosts", json!(host.map(|it| self.params.known_hosts(it)))),

@@ -6,13 +6,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     ansible::{
         accounts::{self, Account},
-        files::{Attributes, Directory, File, sync_directory},
+        files::{Attributes, Directory, File, read_text, sync_directory},
     },
     ssh::home::as_user,
 };
@@ -47,16 +47,7 @@ impl Edit {
     /// It cannot be read with its user's rights.
     pub fn found(mut self) -> Result<Self> {
         let path = &self.path;
-        let read = || match fs::read(path) {
-            Ok(bytes) => match String::from_utf8(bytes) {
-                Ok(text) => Ok(Some(text)),
-                Err(_) => bail!("{} is not text", path.display()),
-            },
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
-            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
-        };
-        let text = as_user(self.account()?.as_ref(), read)?;
-        self.text = text;
+        self.text = as_user(self.account()?.as_ref(), || read_text(path))?;
         Ok(self)
     }
 

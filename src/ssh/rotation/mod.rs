@@ -15,7 +15,7 @@ use time::OffsetDateTime;
 
 pub use edit::Edit;
 pub use plan::{Plan, RECOVERY};
-pub use revoked::{LIST, read as read_list};
+pub use revoked::LIST;
 use rollback::{Guard, Record, State};
 
 use super::{

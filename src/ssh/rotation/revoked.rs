@@ -1,9 +1,9 @@
 //! Keys that never open anything on this host again: sshd's list of revoked keys, and the setting that
 //! makes sshd read it.
 
-use std::{fs, io::ErrorKind, path::Path};
+use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use super::Edit;
 use crate::{
@@ -35,7 +35,7 @@ impl Revoked {
     pub fn plan(keys: &[PublicKey], sshd: &Sshd, now: i64) -> Result<Option<Self>> {
         let path = sshd.beside(LIST);
         check(sshd.effective("root", None)?.get("revokedkeys"), &path)?;
-        let found = read(&path)?;
+        let found = RevocationList::read(&path)?;
         let mut list = found.clone().unwrap_or_default();
         list.keys.extend(keys.iter().map(|it| it.blob().to_vec()));
         let changes = found.as_ref().is_none_or(|it| !it.revokes_as(&list));
@@ -95,20 +95,6 @@ fn check(now: &str, path: &Path) -> Result<()> {
         );
     }
     Ok(())
-}
-
-/// The list as it lies there.
-///
-/// # Errors
-/// It is none that this program wrote.
-pub fn read(path: &Path) -> Result<Option<RevocationList>> {
-    match fs::read(path) {
-        Ok(bytes) => RevocationList::from_bytes(&bytes)
-            .map(Some)
-            .with_context(|| format!("cannot use {}", path.display())),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
-    }
 }
 
 /// One line a key.

@@ -16,11 +16,7 @@ use crate::{
         files::{self, Attributes, File, FilePlan},
     },
     ssh::{
-        certificate::Certificate,
-        key::PublicKey,
-        known_hosts,
-        krl::RevocationList,
-        rotation::{LIST, read_list},
+        certificate::Certificate, key::PublicKey, known_hosts, krl::RevocationList, rotation::LIST,
         sshd::Sshd,
     },
 };
@@ -49,10 +45,12 @@ impl Plan {
     /// sshd refuses its configuration, or a key cannot be read.
     pub fn ask(params: &Params, sshd: Sshd) -> Result<Self> {
         let report = host_keys(&sshd)?.into_iter().map(|(path, key)| {
-            let certificate = fs::read_to_string(certificate_path(&path)).ok();
-            json!({"key": key, "certificate": certificate})
+            // A damaged one is replaced.
+            let certificate = files::read(&certificate_path(&path))?;
+            let certificate = certificate.map(|it| String::from_utf8_lossy(&it).into_owned());
+            Ok(json!({"key": key, "certificate": certificate}))
         });
-        let report = report.collect();
+        let report = report.collect::<Result<_>>()?;
         Ok(Self { report, ..Self::empty(params, sshd) })
     }
 
@@ -106,14 +104,14 @@ impl Plan {
         let revoked = merged(&params.revoked, &list)?;
         plan.server.push(File::public(&list, revoked.to_bytes(), Attributes::mode(0o644)).plan()?);
         let setting = plan.sshd.beside("sshd_config.d/00-minicluster-trust.conf");
-        let before = fs::read_to_string(&setting).ok();
+        let before = files::read_text(&setting)?;
         plan.setting = Some((public(setting, &(settings.join("\n") + "\n"))?, before));
         // Clients of this host, after the list is there: ssh trusts nobody while it cannot read it.
         let client = plan.sshd.beside("ssh_config.d/00-minicluster.conf");
         let text = format!("# Written by minicluster.\nRevokedHostKeys {}\n", list.display());
         plan.client.push(public(client, &text)?);
         let known = plan.sshd.beside("ssh_known_hosts");
-        let text = fs::read_to_string(&known).unwrap_or_default();
+        let text = files::read_text(&known)?.unwrap_or_default();
         let line = params.known_hosts.as_deref().unwrap_or(UNKNOWN.trim_end());
         plan.client.push(public(known, &known_hosts::with_line(&text, Some(line)))?);
         plan.users = Users::plan(params, &plan.sshd)?;
@@ -196,7 +194,7 @@ fn certificate_path(key: &Path) -> PathBuf {
 
 /// The control node's list, with the keys that this host itself revoked for good.
 fn merged(given: &str, path: &Path) -> Result<RevocationList> {
-    let own = read_list(path)?.unwrap_or_default();
+    let own = RevocationList::read(path)?.unwrap_or_default();
     if given.is_empty() {
         return Ok(own);
     }

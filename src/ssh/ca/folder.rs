@@ -1,0 +1,87 @@
+//! What the control node keeps of the CAs, below `private_dir/ssh`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::{
+    ansible::{
+        Secret,
+        files::{Attributes, Directory, File, read, read_text},
+    },
+    ssh::{certificate::Certificate, control::store::put, known_hosts, krl::RevocationList, pair::Pair},
+};
+
+/// `private_dir/ssh`.
+pub struct Folder(PathBuf);
+
+impl Folder {
+    /// Below `private_dir`.
+    pub fn of(private_dir: &Path) -> Self {
+        Self(private_dir.join("ssh"))
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.join("ca").join(name)
+    }
+
+    /// Where every certificate that was issued is recorded.
+    pub fn index(&self) -> PathBuf {
+        self.path("issued.jsonl")
+    }
+
+    /// The CA for `host`s or `user`s, where there is one.
+    pub fn authority(&self, name: &str) -> Result<Option<Pair>> {
+        let path = self.path(name);
+        let pair = read(&path)?.map(|it| Pair::read(&Secret::new(it))).transpose();
+        pair.with_context(|| format!("cannot use the CA's key {}", path.display()))
+    }
+
+    /// The same, made where it is missing.
+    pub fn make_authority(&self, name: &str) -> Result<Pair> {
+        if let Some(pair) = self.authority(name)? {
+            return Ok(pair);
+        }
+        let pair = Pair::generate(&format!("minicluster {name} ca"))?;
+        Directory { path: self.path(""), attributes: Attributes::mode(0o700) }.plan()?.apply()?;
+        put(&self.path(name), pair.private_file()?, pair.public())?;
+        Ok(pair)
+    }
+
+    /// What must not be believed; empty where nothing was ever revoked.
+    pub fn revoked(&self) -> Result<RevocationList> {
+        Ok(RevocationList::read(&self.path("revoked.krl"))?.unwrap_or_default())
+    }
+
+    /// Replaces that list.
+    pub fn revoke(&self, list: &RevocationList) -> Result<()> {
+        write(self.path("revoked.krl"), list.to_bytes())
+    }
+
+    /// A user's certificate. One that is damaged is none.
+    pub fn user(&self, name: &str) -> Result<Option<Certificate>> {
+        let text = read(&self.path(&format!("{name}-cert.pub")))?;
+        Ok(text.and_then(|it| Certificate::read(&String::from_utf8_lossy(&it)).ok()))
+    }
+
+    /// Keeps a user's certificate.
+    pub fn keep_user(&self, name: &str, certificate: &str) -> Result<()> {
+        write(self.path(&format!("{name}-cert.pub")), format!("{certificate}\n"))
+    }
+
+    /// The control node's `known_hosts`, as it is and with `line` in it.
+    pub fn known_hosts(&self, line: &str) -> Result<(String, String)> {
+        let text = read_text(&self.0.join("known_hosts"))?.unwrap_or_default();
+        let with_line = known_hosts::with_line(&text, Some(line));
+        Ok((text, with_line))
+    }
+
+    /// Lets the control node recognise the hosts by `line`.
+    pub fn recognise(&self, line: &str) -> Result<()> {
+        write(self.0.join("known_hosts"), self.known_hosts(line)?.1)
+    }
+}
+
+fn write(path: PathBuf, content: impl Into<Vec<u8>>) -> Result<()> {
+    File::public(path, content, Attributes::mode(0o600)).plan()?.apply()
+}
