@@ -215,3 +215,23 @@ fn names_in_certificates_are_judged_in_the_domain() {
     let message = module.fail();
     assert!(message.contains(expected), "{message}");
 }
+
+#[test]
+fn a_service_without_a_role_is_warned_of() {
+    let services = "web: {num_instances: 1}\nmarked: {num_instances: 1}\nnamed: {role: other}\noff: {enabled: false}\nlost: {}\n";
+    let (directory, module) = cluster(&[
+        ("hosts", HOSTS),
+        ("services.yml", services),
+        ("roles/web/tasks/main.yml", ""),
+        ("roles/marked-global/tasks/main.yml", ""),
+    ]);
+    let answer = module.clone().with("roles", json!([directory.path().join("roles"), "/nowhere"])).run();
+    let warnings = answer.0["warnings"].as_array().expect("warnings");
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(
+        warnings[0]
+            .as_str()
+            .is_some_and(|it| it.contains("services.yml:5:") && it.contains("'lost' has no role"))
+    );
+    assert!(module.run().0.get("warnings").is_none_or(|it| it.as_array().is_some_and(Vec::is_empty)));
+}

@@ -51,6 +51,18 @@ impl Services {
         (services, gatherer.mistakes)
     }
 
+    /// The same, free of mistakes as far as that can be told without hosts.
+    ///
+    /// # Errors
+    /// Every mistake in it.
+    pub fn checked(path: Option<&Path>) -> Result<Self, Diagnostics> {
+        let (services, mut mistakes) = Self::read(path, &|path| std::fs::read_to_string(path));
+        mistakes.extend(super::check(&services));
+        mistakes.sort();
+        mistakes.dedup();
+        if mistakes.is_empty() { Ok(services) } else { Err(mistakes) }
+    }
+
     fn add(&mut self, Entry { key, value }: &Entry, mistakes: &mut Diagnostics) {
         let name = match key.text() {
             Some(name) if ServiceName::accepts(name) => name,

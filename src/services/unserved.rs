@@ -1,5 +1,7 @@
 //! Attributes that are read and published, but that no role acts on yet: nobody should wait for them in vain.
 
+use std::path::PathBuf;
+
 use super::load::{Defined, Services};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 
@@ -11,6 +13,24 @@ pub fn unserved(services: &Services) -> Diagnostics {
         .flat_map(|(name, defined)| [containers(name, defined), endpoints(name, defined)])
         .flatten()
         .collect()
+}
+
+/// A warning for each enabled service whose role is in none of the directories where Ansible looks for roles. A role
+/// that the service names must exist anyway: Ansible fails without it.
+#[must_use]
+pub fn without_role(services: &Services, directories: &[PathBuf]) -> Diagnostics {
+    let nameless = |it: &Defined| it.service.enabled && it.service.role.is_none();
+    let there = |name: &str| directories.iter().any(|it| it.join(name).is_dir());
+    let missing = services.services.iter().filter(|(name, defined)| {
+        nameless(defined) && !directories.is_empty() && !there(name) && !there(&format!("{name}-global"))
+    });
+    let warning = |(name, defined): (&String, &Defined)| {
+        defined.position.mistake(format!(
+            "service '{name}' has no role: nothing sets it up. Ansible looked for roles/{name} in {}",
+            directories.iter().map(|it| it.display().to_string()).collect::<Vec<_>>().join(", ")
+        ))
+    };
+    missing.map(warning).collect()
 }
 
 fn containers(name: &str, defined: &Defined) -> Option<Diagnostic> {

@@ -10,6 +10,7 @@ use crate::ansible::files::FilePlan;
 use crate::ansible::{Argument, Module, Outcome, Task};
 use crate::arguments;
 use crate::placement::Plan as Changes;
+use crate::services;
 
 arguments! {
     /// Options of `placement`.
@@ -26,6 +27,8 @@ arguments! {
         pub domain: Option<String> => Argument::str(),
         /// Directories in which Ansible finds `group_vars` and `host_vars`. What these set must not override placement.
         pub directories: Vec<PathBuf> => Argument::list(Argument::path()).default(Vec::<String>::new()),
+        /// Directories in which Ansible looks for roles: of a service that none of them has a role for, it is warned.
+        pub roles: Vec<PathBuf> => Argument::list(Argument::path()).default(Vec::<String>::new()),
     }
 }
 
@@ -64,7 +67,9 @@ impl Module for RecordPlacement {
         let changes = workspace.changes(&placed);
         let recorded = if params.limited { placed.keeping(&workspace.lock) } else { placed };
         let file = record::plan(&params.lock, &recorded)?;
-        let warnings = [workspace.warnings(), changes.data_left_behind()].concat();
+        let without_role = services::without_role(&workspace.services, &params.roles);
+        let without_role = without_role.iter().map(ToString::to_string).collect();
+        let warnings = [workspace.warnings(), without_role, changes.data_left_behind()].concat();
         Ok(Plan { params, file, changes, warnings })
     }
 
