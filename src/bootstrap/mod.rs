@@ -13,5 +13,5 @@ pub use election::{Election, Member};
 pub use enrol::{Machine, enrol};
 pub use handover::{Handover, Moved};
 pub use hosts::{Cluster, update};
-pub use residue::{Residue, finish};
+pub use residue::{Residue, admitted, finish};
 pub use residue_module::BootResidue;

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::Machine;
 use crate::{
     ansible::files::{Attributes, File, remove},
-    node::state,
+    node::state::{self, CameIn},
 };
 
 const SECRET: &str = "/etc/minicluster/cluster_secret";
@@ -78,6 +78,14 @@ impl Residue {
         }
         Ok(())
     }
+}
+
+/// Whether an operator has let the machine in: for it there is nothing to elect.
+///
+/// # Errors
+/// What it knows of itself cannot be read.
+pub fn admitted(machine: &Machine) -> Result<bool> {
+    Ok(state::read(&machine.state())?.is_some_and(|it| it.came_in != CameIn::Election))
 }
 
 /// Forgets what was shared at boot, once this machine is locked to its cluster.

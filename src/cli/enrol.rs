@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 
 use super::answer::{Answer, Failure};
 use super::table::counted;
-use crate::bootstrap::{Election, Machine, enrol, finish};
+use crate::bootstrap::{Election, Machine, admitted, enrol, finish};
 
 /// Options of `enrol`.
 #[derive(Args)]
@@ -15,6 +15,9 @@ pub struct Options {
     /// Forget what the machine was given at boot; it has to be locked to its cluster
     #[arg(long)]
     finish: bool,
+    /// With --finish: only where an operator has let the machine in, and no election; else exit with 1
+    #[arg(long, requires = "finish")]
+    admitted: bool,
     /// The user whom the leader logs in as
     #[arg(long, value_name = "NAME", default_value = "provision")]
     user: String,
@@ -26,6 +29,9 @@ pub struct Options {
 /// Does it, and says what was done.
 pub fn run(options: Options) -> Result<Answer, Failure> {
     let machine = Machine { root: options.root, user: options.user };
+    if options.admitted && !admitted(&machine)? {
+        return Err("no operator has let this machine in".into());
+    }
     if options.finish {
         let residue = finish(&machine)?;
         let forgot = format!("forgot {} of the boot configuration\n", counted(residue.files.len(), "file"));
