@@ -92,3 +92,96 @@ fn ansible_shows_the_mistake_and_contacts_no_host() {
     let fine = play();
     assert!(fine.status.success() && path.join("contacted").exists(), "{}", text(&fine.stdout));
 }
+
+/// A home of the program as the repository is one, and a directory of the operator's own.
+fn repository() -> (tempfile::TempDir, std::path::PathBuf) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let home = directory.path().join("home");
+    std::fs::create_dir_all(home.join("inventory")).expect("it is writable");
+    for name in ["ansible.cfg", "services.example.yml", "site.yml", "rotate.yml", "restore.yml", "roles"] {
+        std::os::unix::fs::symlink(root.join(name), home.join(name)).expect("it is writable");
+    }
+    std::fs::copy(env!("CARGO_BIN_EXE_minicluster"), home.join("inventory/minicluster"))
+        .expect("it is built");
+    let own = directory.path().join("own");
+    (directory, own)
+}
+
+#[test]
+fn a_directory_of_ones_own_is_one_that_ansible_understands() {
+    let (directory, own) = repository();
+    let init = |arguments: &[&str]| {
+        let program = directory.path().join("home/inventory/minicluster");
+        let done =
+            Command::new(program).args(arguments).current_dir(directory.path()).output().expect("it starts");
+        assert!(done.status.success(), "{}", text(&done.stderr));
+        text(&done.stdout)
+    };
+    let said = init(&["init", "own", "--domain", "infra.example.com"]);
+    assert!(
+        said.contains("made site.yml, rotate.yml, restore.yml, ansible.cfg, services.yml, group_vars/all"),
+        "{said}"
+    );
+    write(&own, "hosts", "[core]\nhost[1:3]\n");
+    std::fs::create_dir_all(own.join("roles/mine/tasks")).expect("it is writable");
+    std::fs::write(own.join("roles/mine/tasks/main.yml"), "[]\n").expect("it is writable");
+    write(
+        &own,
+        "mine.yml",
+        "- hosts: all\n  tasks:\n    - include_role: {name: mine}\n    - debug: {var: domain}\n",
+    );
+    let ansible = |arguments: &[&str]| {
+        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin").join(arguments[0]);
+        let done =
+            Command::new(program).args(&arguments[1..]).current_dir(&own).output().expect("Ansible starts");
+        assert!(done.status.success(), "{}{}", text(&done.stdout), text(&done.stderr));
+        text(&done.stdout)
+    };
+    let graph = ansible(&["ansible-inventory", "--graph"]);
+    assert!(graph.contains("@etcd:") && graph.contains("--host1"), "{graph}");
+    let site = std::fs::read_link(own.join("site.yml")).expect("it is a link");
+    assert_eq!(site, directory.path().canonicalize().expect("it is there").join("home/site.yml"));
+    assert_eq!(ansible(&["ansible-playbook", "mine.yml"]).matches("domain: infra.example.com").count(), 3);
+    // What the operator has made of it stays; a link that leads nowhere any more is mended.
+    write(&own, "ansible.cfg", "# mine\n");
+    std::fs::remove_file(own.join("rotate.yml")).expect("it is there");
+    std::os::unix::fs::symlink("/nowhere/rotate.yml", own.join("rotate.yml")).expect("it is writable");
+    assert_eq!(init(&["init", "own"]), "own: made rotate.yml\n");
+    assert_eq!(init(&["init", "own"]), "own: nothing was missing\n");
+    assert_eq!(std::fs::read_to_string(own.join("ansible.cfg")).expect("it is there"), "# mine\n");
+}
+
+#[test]
+fn a_program_without_its_roles_says_so() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let done = minicluster(directory.path(), &["init"]).output().expect("it starts");
+    assert_eq!(done.status.code(), Some(1));
+    assert!(
+        text(&done.stderr).contains("in no directory `inventory` beside site.yml"),
+        "{}",
+        text(&done.stderr)
+    );
+    assert_eq!(std::fs::read_dir(directory.path()).expect("it is there").count(), 0);
+}
+
+#[test]
+fn services_are_checked_before_there_are_hosts() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    write(directory.path(), "services.yml", "web: {num_instances: 2}\n");
+    let check = || minicluster(directory.path(), &["check", "--without-hosts"]).output().expect("it starts");
+    let good = check();
+    assert!(
+        good.status.success() && text(&good.stdout).ends_with("5 services: no mistakes\n"),
+        "{}",
+        text(&good.stdout)
+    );
+    write(directory.path(), "services.yml", "web: {num_instanses: 2}\n");
+    let bad = check();
+    assert_eq!(bad.status.code(), Some(1));
+    assert!(
+        text(&bad.stderr).contains("services.yml:1:7: unknown attribute 'num_instanses'"),
+        "{}",
+        text(&bad.stderr)
+    );
+}

@@ -4,8 +4,9 @@ use clap::Args;
 use serde_json::json;
 
 use super::answer::{Answer, Failure};
+use super::files::Files;
 use super::table::counted;
-use crate::workspace::Workspace;
+use crate::services::{self, Services};
 
 /// Options of `check`.
 #[derive(Args)]
@@ -13,11 +14,21 @@ pub struct Options {
     /// Print every service as it is understood: files merged, defaults filled in (as JSON, which is YAML too)
     #[arg(long)]
     show: bool,
+    /// Read services.yml alone: while nobody knows the hosts yet, as for machines that become a cluster by themselves
+    #[arg(long, conflicts_with = "show")]
+    without_hosts: bool,
 }
 
 /// All mistakes were reported while reading; what is left are warnings.
-#[allow(clippy::unnecessary_wraps, reason = "all commands have one shape")]
-pub fn run(workspace: &Workspace, options: &Options) -> Result<Answer, Failure> {
+pub fn run(files: Files, options: &Options) -> Result<Answer, Failure> {
+    if options.without_hosts {
+        let services = Services::checked(files.paths().services.as_deref())?;
+        let mut lines: Vec<String> =
+            services::unserved(&services).iter().map(|it| format!("warning: {it}")).collect();
+        lines.push(format!("{}: no mistakes\n", counted(services.services.len(), "service")));
+        return Ok(lines.join("\n").into());
+    }
+    let workspace = files.workspace()?;
     if options.show {
         let services = &workspace.services.services;
         let shown: serde_json::Map<_, _> =

@@ -4,12 +4,14 @@ use clap::Subcommand;
 
 use super::answer::{Answer, Failure};
 use super::files::Files;
-use super::{certs, check, enrol, explain, handover, keys, lock, members, plan, rebalance, user_data};
+use super::{certs, check, enrol, explain, handover, init, keys, lock, members, plan, rebalance, user_data};
 use crate::services::schema;
 
 /// What the operator wants to know or do.
 #[derive(Subcommand)]
 pub enum Command {
+    /// Make a directory of your own ready: settings of Ansible, links to the playbooks, a first services.yml
+    Init(init::Options),
     /// Read all files and report every mistake in them; change nothing
     Check(check::Options),
     /// Show what moves, comes and goes, compared with services.lock; change nothing
@@ -40,7 +42,8 @@ impl Command {
     /// Runs the command.
     pub fn run(self, files: Files) -> Result<Answer, Failure> {
         match self {
-            Self::Check(options) => check::run(&files.workspace()?, &options),
+            Self::Init(options) => init::run(&options),
+            Self::Check(options) => check::run(files, &options),
             Self::Plan(options) => plan::run(&files.workspace()?, &options),
             Self::Explain(options) => explain::run(&files.workspace()?, &options),
             Self::Rebalance(options) => rebalance::run(files, &options),

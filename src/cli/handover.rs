@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::answer::{Answer, Failure};
+use super::init;
 use super::table::{counted, listed};
 use crate::bootstrap::Handover;
 
@@ -34,9 +35,14 @@ pub fn run(options: Options) -> Result<Answer, Failure> {
     let place = private_dir.display().to_string();
     let handover = Handover { leader: leader.clone(), ssh, private_dir, operator: into.clone(), unreachable };
     let moved = handover.run()?;
+    // What the leader had as links to its own programs. All has been moved, whatever comes of this.
+    let next = match init::prepare(&into) {
+        Ok(_) => "`ansible-playbook site.yml`, and soon `ansible-playbook rotate.yml`".to_owned(),
+        Err(error) => format!("link site.yml and rotate.yml there first ({error:#}); soon run rotate.yml"),
+    };
     Ok(format!(
-        "{} moved from {leader} to {place} and {}; none is left there.\nThe control key opens {} from here. Run Ansible \
-         in {}, and rotate the key: whoever had the leader had it (ansible-playbook rotate.yml).\n",
+        "{} moved from {leader} to {place} and {}; none is left there.\nThe control key opens {} from here. Whoever had \
+         the leader had it. In {}: {next}.\n",
         counted(moved.files, "file"),
         into.display(),
         listed(&moved.opened),

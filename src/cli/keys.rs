@@ -32,6 +32,13 @@ pub fn run(files: Files, options: &Options) -> Result<Answer, Failure> {
     if options.json {
         return Ok(format!("{:#}\n", json!(entries)).into());
     }
+    if entries.is_empty() {
+        return Ok(
+            "no key is on record yet: the first run of rotate.yml enters the one that opens the hosts\n"
+                .to_owned()
+                .into(),
+        );
+    }
     let now = OffsetDateTime::now_utc();
     let mut rows = vec![["FINGERPRINT", "STATE", "AGE", "HOSTS"].map(str::to_owned).to_vec()];
     rows.extend(entries.iter().map(|it| {

@@ -8,6 +8,7 @@ mod enrol;
 mod explain;
 mod files;
 mod handover;
+mod init;
 mod keys;
 mod lock;
 mod members;

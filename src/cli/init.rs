@@ -1,0 +1,128 @@
+//! `minicluster init`: what Ansible needs in a directory of the operator's own.
+
+use std::{
+    env, fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+
+use super::answer::{Answer, Failure};
+use crate::ansible::files::{Attributes, Directory, File, read_text};
+
+/// Playbooks that an operator runs. Ansible looks for `group_vars` and `roles` beside them.
+const PLAYBOOKS: [&str; 3] = ["site.yml", "rotate.yml", "restore.yml"];
+/// Settings whose values are paths.
+const PATHS: [&str; 4] = ["inventory", "library", "action_plugins", "roles_path"];
+
+/// Options of `init`.
+#[derive(Args)]
+pub struct Options {
+    /// The directory; made where it is missing
+    #[arg(default_value = ".")]
+    directory: PathBuf,
+    /// The cluster's internal domain, which goes into the variables of all hosts
+    #[arg(long)]
+    domain: Option<String>,
+}
+
+/// Does it. What is there already stays.
+pub fn run(options: &Options) -> Result<Answer, Failure> {
+    let Options { directory, domain } = options;
+    let mut made = prepare(directory)?;
+    let home = home()?;
+    let mut add = |name: &str, text: Option<String>| -> Result<()> {
+        let path = directory.join(name);
+        if let Some(text) = text.filter(|_| !path.exists()) {
+            write(&path, text)?;
+            made.push(name.to_owned());
+        }
+        Ok(())
+    };
+    add("services.yml", read_text(&home.join("services.example.yml"))?)?;
+    add("group_vars/all", domain.as_ref().map(|it| format!("domain: {it}\n")))?;
+    let made =
+        if made.is_empty() { "nothing was missing".into() } else { format!("made {}", made.join(", ")) };
+    let next = if directory.join("hosts").exists() {
+        ""
+    } else {
+        "Now write `hosts`: your machines, with a group `core`.\n"
+    };
+    Ok(format!("{}: {made}\n{next}", directory.display()).into())
+}
+
+/// Links to the playbooks, and an `ansible.cfg` that leads to the modules and roles of this program. A playbook or
+/// settings of the operator's own stay; says what was made.
+pub fn prepare(directory: &Path) -> Result<Vec<String>> {
+    let home = home()?;
+    if !directory.is_dir() {
+        Directory { path: directory.into(), attributes: Attributes::mode(0o755) }.plan()?.apply()?;
+    }
+    let mut made = Vec::new();
+    for name in PLAYBOOKS {
+        let (link, target) = (directory.join(name), home.join(name));
+        match fs::symlink_metadata(&link) {
+            Ok(found) if !found.is_symlink() => continue,
+            Ok(_) if fs::read_link(&link).is_ok_and(|it| it == target) => continue,
+            // It leads to another copy of this repository, or nowhere.
+            Ok(_) => fs::remove_file(&link).with_context(|| format!("cannot replace {}", link.display()))?,
+            Err(_) => {}
+        }
+        symlink(&target, &link).with_context(|| format!("cannot make {}", link.display()))?;
+        made.push(name.to_owned());
+    }
+    let path = directory.join("ansible.cfg");
+    if !path.exists() {
+        let own = home.join("ansible.cfg");
+        let text = read_text(&own)?.with_context(|| format!("{} is missing", own.display()))?;
+        write(&path, settings(&text, &home))?;
+        made.push("ansible.cfg".into());
+    }
+    Ok(made)
+}
+
+/// The repository, or the bundle, that this program belongs to.
+fn home() -> Result<PathBuf> {
+    let program = env::current_exe().and_then(|it| it.canonicalize()).context("cannot find this program")?;
+    let home = program.parent().and_then(Path::parent).unwrap_or(Path::new("/"));
+    if !home.join("site.yml").exists() {
+        bail!(
+            "{} lies in no directory `inventory` beside site.yml and roles: run the one in the repository",
+            program.display()
+        );
+    }
+    Ok(home.into())
+}
+
+/// The repository's settings, for another directory.
+fn settings(text: &str, home: &Path) -> String {
+    let line = |line: &str| match line.split_once(" = ") {
+        Some((name @ "roles_path", value)) => format!("{name} = {}:./roles", home.join(value).display()),
+        Some((name, value)) if PATHS.contains(&name) => format!("{name} = {}", home.join(value).display()),
+        _ => line.to_owned(),
+    };
+    text.lines().map(|it| line(it) + "\n").collect()
+}
+
+fn write(path: &Path, text: String) -> Result<()> {
+    if let Some(folder) = path.parent().filter(|it| !it.as_os_str().is_empty() && !it.is_dir()) {
+        Directory { path: folder.into(), attributes: Attributes::mode(0o755) }.plan()?.apply()?;
+    }
+    File::public(path, text, Attributes::mode(0o644)).plan()?.apply()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_of_the_repository_become_absolute() {
+        let text = "# x\n[defaults]\ninventory = inventory/minicluster\nroles_path = roles\nforks = 20\n";
+        assert_eq!(
+            settings(text, Path::new("/srv/it")),
+            "# x\n[defaults]\ninventory = /srv/it/inventory/minicluster\nroles_path = /srv/it/roles:./roles\nforks = 20\n"
+        );
+    }
+}
