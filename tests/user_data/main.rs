@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests say what they expect")]
 
 mod cloud_init;
+mod fetch;
 #[path = "../support/mod.rs"]
 mod support;
 
