@@ -2,7 +2,7 @@
 
 use std::{
     env, fs,
-    io::{IsTerminal as _, stdout},
+    io::{IsTerminal as _, Write as _, stderr, stdout},
     path::PathBuf,
 };
 
@@ -33,7 +33,7 @@ pub struct Options {
     /// The cluster's internal domain; else <cluster>.internal
     #[arg(long, default_value = "")]
     domain: String,
-    /// A file with public keys of people who may log in as `provision`; may be repeated
+    /// A file with public keys of people who may log in as `provision`, else nobody can; may be repeated
     #[arg(long, value_name = "FILE")]
     authorized_keys: Vec<PathBuf>,
     /// A node id that may take part, and no others; may be repeated
@@ -81,7 +81,12 @@ pub fn run(options: Options) -> Result<Answer, Failure> {
     let request = request.validated()?;
     let private_dir = options.private_dir.unwrap_or_else(|| usual_place(&request.domain));
     let shared = Shared::keep(&private_dir, request.bootstrap_key)?;
-    Ok(render(&request, &shared)?.to_string().into())
+    let text = render(&request, &shared)?.to_string();
+    if let Some(warning) = request.warning() {
+        // Standard output is the boot configuration; nothing can be done if standard error is closed.
+        let _ = writeln!(stderr().lock(), "warning: {warning}");
+    }
+    Ok(text.into())
 }
 
 /// Where the roles keep the secrets of a cluster when the operator says nothing else.

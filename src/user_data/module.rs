@@ -87,6 +87,7 @@ impl Module for UserData {
         let mut outcome = Outcome { changed: plan.new || plan.file.changes(), ..Outcome::default() };
         outcome.diff.extend(plan.file.diff());
         outcome.warnings.extend(plan.file.warning());
+        outcome.warnings.extend(plan.request.warning());
         outcome.values.insert("path".into(), json!(plan.path));
         outcome
     }

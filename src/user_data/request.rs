@@ -116,6 +116,16 @@ impl Request {
         }
         Ok(self)
     }
+
+    /// What can be meant, and yet is seldom wanted.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        self.authorized_keys.is_empty().then(|| {
+            "authorized_keys is empty: no person will be able to log in to these machines; give the public keys of those \
+             who shall (--authorized-keys FILE, option 'authorized_keys' of the module)"
+                .into()
+        })
+    }
 }
 
 fn require(option: &str, value: &dyn std::fmt::Display, fits: bool, expected: &str) -> Result<()> {

@@ -139,6 +139,23 @@ fn what_is_refused_names_the_option() {
     assert!(!root.path().join("private").exists(), "nothing is made for what is refused");
 }
 
+#[test]
+fn machines_that_no_person_can_log_in_to_are_warned_of() {
+    let root = tempfile::tempdir().unwrap();
+    let warning = "authorized_keys is empty: no person will be able to log in to these machines";
+    for keys in ["", "# nobody\n"] {
+        fs::write(root.path().join("id.pub"), keys).unwrap();
+        let output = command(root.path(), &[]);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success() && output.stdout.starts_with(b"#cloud-config\n"), "{stderr}");
+        assert!(stderr.starts_with(&format!("warning: {warning}")), "{stderr}");
+        assert!(stderr.contains("--authorized-keys") && stderr.lines().count() == 1, "{stderr}");
+    }
+    let warned = |answer: &support::Answer| answer.0["warnings"].to_string().contains(warning);
+    assert!(warned(&user_data(root.path()).with("authorized_keys", json!([])).converges(root.path())));
+    assert!(!warned(&user_data(root.path()).run()));
+}
+
 #[cfg(feature = "fault_points")]
 #[test]
 fn killed_anywhere_there_is_one_secret() {
