@@ -38,7 +38,7 @@ Options:
 
 Exit status:
   0    another node leads and has started, or the action has ended well, or the election was over before
-  1    something is wrong with this machine or its files
+  1    something is wrong with this machine or its files, such as the host name localhost
   2    something is wrong with the flags
   75   fewer nodes than expected at the timeout; they are named
   76   more nodes than expected, or no agreement, at the timeout; they are named

@@ -60,6 +60,27 @@ impl fmt::Display for NodeId {
     }
 }
 
+/// The name by which people and the other nodes know this machine.
+///
+/// # Errors
+/// It has none of its own.
+pub fn host_name() -> Result<String> {
+    own(rustix::system::uname().nodename().to_string_lossy().into_owned())
+}
+
+/// Refuses what a machine is called that was given no name.
+fn own(name: String) -> Result<String> {
+    let first = name.split('.').next().unwrap_or_default();
+    // Linux begins with `(none)`.
+    if ["", "(none)", "localhost"].iter().any(|it| first.eq_ignore_ascii_case(it)) {
+        bail!(
+            "this machine's host name is '{name}', which tells it from no other: give it a name of its own with \
+             hostnamectl set-hostname NAME, or with local-hostname in cloud-init's meta-data"
+        );
+    }
+    Ok(name)
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -81,5 +102,15 @@ mod tests {
             assert!(NodeId::parse(bad).is_err(), "{bad}");
         }
         assert!(serde_json::from_str::<NodeId>(r#""a b""#).is_err());
+    }
+
+    #[test]
+    fn a_host_name_tells_a_machine_from_others() {
+        for bad in ["", "(none)", "localhost", "LOCALHOST", "localhost.localdomain", ".example.com"] {
+            assert!(own(bad.into()).is_err(), "{bad}");
+        }
+        for good in ["host1", "host1.localhost", "localhost1", "debian"] {
+            assert_eq!(own(good.into()).unwrap(), good);
+        }
     }
 }

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use anyhow::{Result, anyhow};
 use serde_json::{Value, json};
 
-use super::{NodeId, Stage, State, Verdict, disk, program::member, request::Request, run::run};
+use super::{
+    NodeId, Stage, State, Verdict, disk, identity::host_name, program::member, request::Request, run::run,
+};
 use crate::ansible::{Argument, Module, Outcome, Task};
 
 crate::arguments! {
@@ -79,6 +81,7 @@ impl Module for ZeroconfElection {
         let done = disk::read(&request.state_dir)?.filter(|it| it.stage == Stage::Done);
         if done.is_none() {
             // What is wrong with these is said before anything is touched.
+            host_name()?;
             request.secret()?;
             request.keys()?;
         }

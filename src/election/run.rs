@@ -20,6 +20,7 @@ use super::{
     dialler::Dialler,
     discovery::Discovery,
     disk::{self, Disk},
+    identity::host_name,
     interfaces::{self, Interfaces},
     link::{Body, Whereabouts},
     note::Level,
@@ -91,6 +92,7 @@ pub fn run(request: &Request, collect: bool, log: Log) -> Result<Ending> {
     if let Some(state) = disk::read(&request.state_dir)?.filter(|it| it.stage == Stage::Done) {
         return Ok(Ending { verdict: Verdict::AlreadyDone, state, output: Vec::new() });
     }
+    let name = host_name()?;
     let secret = request.secret()?;
     let (host_key, user_key) = request.keys()?;
     let disk = Disk::open(&request.state_dir)?;
@@ -108,7 +110,7 @@ pub fn run(request: &Request, collect: bool, log: Log) -> Result<Ending> {
         id: state.id.clone(),
         incarnation: u64::from_ne_bytes(incarnation),
         election_id: interfaces.addresses.first().copied().map(interfaces::election_id).unwrap_or_default(),
-        name: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        name,
         addresses: interfaces.addresses.clone(),
         port: listener.local_addr()?.port(),
         role: request.role.clone(),

@@ -150,6 +150,21 @@ fn mistakes_in_flags_and_files_are_named() {
 }
 
 #[test]
+fn a_host_name_that_every_machine_has_is_refused() {
+    let network = Network::new(1);
+    for name in ["localhost", "localhost.localdomain", "LocalHost"] {
+        let node = network.node(1).expect(1).named(name);
+        let said = node.start().ends_with(1);
+        assert!(said.contains(&format!("this machine's host name is '{name}'")), "{said}");
+        assert!(said.contains("hostnamectl set-hostname NAME") && said.contains("local-hostname"), "{said}");
+        let answer = node.module(true).output().unwrap();
+        assert!(String::from_utf8(answer.stdout).unwrap().contains("hostnamectl"), "the module says it too");
+        assert!(!node.state_file().exists(), "nothing was begun");
+    }
+    network.node(1).expect(1).start().ends_with(0);
+}
+
+#[test]
 fn one_state_directory_is_used_by_one_process() {
     let network = Network::new(1);
     let node = network.node(1).expect(2);
