@@ -1,8 +1,15 @@
 //! The node's own addresses on the interfaces that it was given.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::{
+    fs,
+    net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6},
+    thread,
+    time::{Duration, Instant},
+};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+
+use super::{note::Level, request::Request, run::Log};
 
 /// Addresses in the order in which they count, and the interfaces by number.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +43,58 @@ pub fn look(names: &[String]) -> Result<Interfaces> {
     Ok(found)
 }
 
+/// Waits until one of them has an address: at boot the network may come later than this program.
+///
+/// # Errors
+/// None has one at the timeout.
+pub fn wait_for_address(request: &Request, begin: Instant, log: Log) -> Result<Interfaces> {
+    let mut told = None;
+    loop {
+        let found = look(&request.ifaces)?;
+        if !found.addresses.is_empty() {
+            return Ok(found);
+        }
+        let here = here()?;
+        if begin.elapsed() >= Duration::from_secs(request.timeout) {
+            let names = request.ifaces.join(" --iface ");
+            bail!("--iface {names}: no such interface with an address; there are {}", here.join(", "));
+        }
+        let missing: Vec<_> = request.ifaces.iter().filter(|it| !here.contains(it)).cloned().collect();
+        if told.as_ref() != Some(&missing) {
+            let (level, text) = if missing.is_empty() {
+                (Level::Info, format!("waiting for an address on {}", request.ifaces.join(", ")))
+            } else {
+                let (missing, here) = (missing.join(", "), here.join(", "));
+                (
+                    Level::Warning,
+                    format!("there is no interface {missing} here; there are {here}: waiting for it"),
+                )
+            };
+            log(level, &text);
+            told = Some(missing);
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// The names of all interfaces that are there, with or without an address, in alphabetical order.
+///
+/// # Errors
+/// The system does not say.
+fn here() -> Result<Vec<String>> {
+    // Unlike /sys/class/net it is always that of this process's network namespace.
+    let text = fs::read_to_string("/proc/net/dev").context("cannot list the network interfaces")?;
+    Ok(names(&text))
+}
+
+/// Each line but the two of the heading begins with a name and a colon.
+fn names(text: &str) -> Vec<String> {
+    let mut names: Vec<_> =
+        text.lines().filter_map(|it| it.split_once(':')).map(|(name, _)| name.trim().to_owned()).collect();
+    names.sort_unstable();
+    names
+}
+
 /// The first address as an integer, as the original counts.
 #[must_use]
 pub fn election_id(first: IpAddr) -> u128 {
@@ -63,8 +122,16 @@ pub const fn scoped(address: Ipv6Addr, port: u16, scope: u32) -> SocketAddr {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn interfaces_are_named_as_the_kernel_lists_them() {
+        let text = "Inter-|   Receive\n face |bytes    packets\n    lo: 1 2\n  eth0:3 4\n";
+        assert_eq!(names(text), ["eth0", "lo"]);
+        assert!(here().unwrap().contains(&"lo".to_owned()));
+    }
 
     #[test]
     fn an_election_id_is_the_address_as_an_integer() {

@@ -102,7 +102,7 @@ pub fn run(request: &Request, collect: bool, log: Log) -> Result<Ending> {
         bail!("this node's id {} is not on the list of allowed ones (--allow)", state.id);
     }
     let begin = Instant::now();
-    let interfaces = wait_for_address(request, begin, log)?;
+    let interfaces = interfaces::wait_for_address(request, begin, log)?;
     let listener = listen()?;
     let mut incarnation = [0; 8];
     getrandom(&mut incarnation, GetRandomFlags::empty())?;
@@ -157,24 +157,6 @@ pub fn run(request: &Request, collect: bool, log: Log) -> Result<Ending> {
 
 fn elapsed(begin: Instant) -> Millis {
     Millis::try_from(begin.elapsed().as_millis()).unwrap_or(Millis::MAX)
-}
-
-/// At boot the network may come later than this program.
-fn wait_for_address(request: &Request, begin: Instant, log: Log) -> Result<Interfaces> {
-    let mut told = false;
-    loop {
-        let found = interfaces::look(&request.ifaces)?;
-        if !found.addresses.is_empty() {
-            return Ok(found);
-        }
-        if begin.elapsed() >= Duration::from_secs(request.timeout) {
-            bail!("--iface {}: no such interface with an address", request.ifaces.join(" --iface "));
-        }
-        if !std::mem::replace(&mut told, true) {
-            log(Level::Info, &format!("waiting for an address on {}", request.ifaces.join(", ")));
-        }
-        thread::sleep(Duration::from_millis(100));
-    }
 }
 
 struct Driver<'a> {

@@ -136,7 +136,11 @@ fn mistakes_in_flags_and_files_are_named() {
     let key = network.path("id_ed25519");
     for (node, status, text) in [
         (node().flag("host-key-file", key.display()), 1, "is a private key; name the file that ends in .pub"),
-        (node().flag("iface", "nothing0").flag("timeout", 1), 1, "--iface nothing0: no such interface"),
+        (
+            node().flag("iface", "nothing0").flag("timeout", 1),
+            1,
+            "--iface nothing0: no such interface with an address; there are eth0, lo",
+        ),
         (node().flag("expect", 0), 2, "--expect 0: the number of nodes is 1 to 1000"),
         (node().flag("expect", "three"), 2, "--expect"),
         (node().flag("log-level", "loud"), 2, "--log-level loud: it is CRITICAL, ERROR"),

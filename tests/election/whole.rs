@@ -147,6 +147,21 @@ fn link_local_addresses_will_do() {
 }
 
 #[test]
+fn an_interface_that_is_not_there_is_named_and_may_come_later() {
+    let network = Network::new(2);
+    let nodes: Vec<_> = network.nodes().into_iter().map(|it| it.flag("iface", "eth1")).collect();
+    let mut running: Vec<_> = nodes.iter().map(Node::start).collect();
+    for it in &running {
+        it.says("there is no interface eth1 here; there are eth0, lo: waiting for it");
+    }
+    network.second_interface();
+    for it in &mut running {
+        it.ends_with(0);
+    }
+    assert_eq!(network.lines("actions"), ["host1 10.100.0.1 10.100.0.2"]);
+}
+
+#[test]
 fn of_two_interfaces_one_may_be_dead() {
     for dead in ["eth0", "eth1"] {
         let network = Network::new(2);
