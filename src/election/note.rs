@@ -14,6 +14,8 @@ pub enum Note {
     Lost { node: Record, seen: usize, expect: usize },
     /// More than N are there.
     Crowd { seen: usize, expect: usize },
+    /// N are there, and for some time nobody has asked for votes, or somebody has not given one.
+    Stalled { expect: usize },
     /// A node that is not on the list of allowed ones.
     NotAllowed { node: Record },
     /// All are there; this node asks for their votes.
@@ -57,9 +59,11 @@ impl Note {
     pub const fn level(&self) -> Level {
         match self {
             Self::Promised { .. } | Self::Candidate { .. } => Level::Debug,
-            Self::Crowd { .. } | Self::NotAllowed { .. } | Self::Late { .. } | Self::HookFailed => {
-                Level::Warning
-            }
+            Self::Crowd { .. }
+            | Self::Stalled { .. }
+            | Self::NotAllowed { .. }
+            | Self::Late { .. }
+            | Self::HookFailed => Level::Warning,
             _ => Level::Info,
         }
     }
@@ -73,7 +77,15 @@ impl fmt::Display for Note {
             Self::Crowd { seen, expect } => {
                 write!(
                     out,
-                    "{seen} nodes are here and {expect} are expected: nobody votes until that changes"
+                    "{seen} nodes are here and {expect} are expected: nobody votes until that changes; \
+                     give all the same --expect, or stop those that are too many"
+                )
+            }
+            Self::Stalled { expect } => {
+                write!(
+                    out,
+                    "all {expect} are here, and there is no vote: one of them may expect another number, not see all others, or \
+                     be locked by an election before; give all the same --expect, and look at their logs"
                 )
             }
             Self::NotAllowed { node } => {

@@ -3,6 +3,9 @@
 //! on the disk before anything after it happens.
 
 mod locking;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
 mod verdict;
 mod voting;
 
@@ -21,6 +24,8 @@ const ROUND: Millis = 250;
 const ROUND_FOR_EACH: Millis = 20;
 /// As long the membership must not have changed before votes are asked for.
 const QUIET: Millis = 300;
+/// As long there may be no vote before a person is told.
+const STALLED: Millis = 10_000;
 /// As long a leader that starts again waits for members to learn their addresses.
 const RELEARN: Millis = 3_000;
 /// As long a leader whose action has ended well waits for members that do not know.
@@ -98,6 +103,8 @@ pub struct Machine {
     known: BTreeMap<NodeId, Record>,
     quiet_since: Millis,
     membership: Option<Membership>,
+    /// When to tell a person that it is complete and there is no vote.
+    stalled_at: Option<Millis>,
     /// As candidate: who has promised the ballot.
     promises: Option<BTreeSet<NodeId>>,
     /// A request for a promise that could not be given yet.
@@ -139,6 +146,7 @@ impl Machine {
             known: BTreeMap::new(),
             quiet_since: now,
             membership: None,
+            stalled_at: None,
             promises: None,
             asked: None,
             locks: BTreeSet::new(),
@@ -306,6 +314,7 @@ impl Machine {
             let members = self.view.iter().chain([&self.me]).cloned().collect();
             Membership::new(&self.config.cluster, expect, members)
         });
+        self.stalled_at = self.membership.is_some().then_some(now + STALLED);
     }
 
     /// To the node's latest process, if any was met.

@@ -75,7 +75,7 @@ impl fmt::Display for Verdict {
             ),
             Self::NoAgreement { seen } => write!(
                 out,
-                "all are here, this one{}, but they did not agree before the timeout; one of them may be locked by an election before, or not see all others: look at its log",
+                "all are here, this one{}, but they did not agree before the timeout; one of them may expect another number, not see all others, or be locked by an election before; give all the same --expect, and look at their logs",
                 names(seen)
             ),
             Self::Duplicate { one, other } if one.id == other.id => write!(

@@ -35,6 +35,9 @@ impl Machine {
             self.on_prepare(&from, term, digest);
         }
         self.ask(now);
+        if self.stalled_at.take_if(|at| now >= *at).is_some() {
+            self.tell(Note::Stalled { expect: self.config.expect });
+        }
     }
 
     fn gave_up(&self, now: Millis) -> Verdict {
