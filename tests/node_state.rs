@@ -74,6 +74,7 @@ fn a_rebuilt_machine_needs_the_operators_word() {
     let module = locked(&directory, "c1").with("came_in", "operator");
     let message = module.fail();
     assert!(message.contains("known as node n1") && message.contains("'readmit'"), "{message}");
+    assert!(message.contains("-e node_readmit=NAME"), "{message}");
     assert!(!directory.exists());
     let answer = module.clone().with("readmit", true).converges(root.path());
     assert_eq!(answer.0["node"]["came_in"], "readmission");

@@ -104,8 +104,9 @@ pub fn decide(found: Option<&Membership>, wanted: &Membership, readmit: bool) ->
         if known && !readmit {
             bail!(
                 "this machine's name is known as node {} of cluster '{}', but the machine knows nothing of it: it was \
-                 rebuilt, or another machine answers under this name. If it shall come back under this name, set the \
-                 option 'readmit'",
+                 rebuilt, or another machine answers under this name. If it shall come back under this name: \
+                 'ansible-playbook site.yml -e node_readmit=NAME', where NAME is the host's in hosts (it sets the \
+                 option 'readmit')",
                 wanted.node_id.as_deref().unwrap_or_default(),
                 wanted.cluster
             );
@@ -196,7 +197,13 @@ mod tests {
         let cases = [
             ("elected", None, ("a", Some("1"), Election), false, Ok(Some(Election))),
             ("added", None, ("a", None, Operator), false, Ok(Some(Operator))),
-            ("rebuilt", None, ("a", Some("1"), Operator), false, Err("set the option 'readmit'")),
+            (
+                "rebuilt",
+                None,
+                ("a", Some("1"), Operator),
+                false,
+                Err("'ansible-playbook site.yml -e node_readmit=NAME'"),
+            ),
             ("rebuilt, with a word", None, ("a", Some("1"), Operator), true, Ok(Some(Readmission))),
             ("again", Some(&host), ("a", Some("1"), Election), false, Ok(None)),
             ("known", Some(&host), ("a", None, Operator), false, Ok(None)),
