@@ -128,6 +128,21 @@ fn what_is_here_already_is_not_overwritten() {
     assert!(cluster.leader_has_all());
 }
 
+#[test]
+fn a_leader_whose_host_key_is_unknown_comes_with_a_remedy() {
+    let cluster = Cluster::new();
+    let refuses = "#!/bin/sh\necho 'Host key verification failed.' >&2\nexit 255\n";
+    fs::write(cluster.path("bin/ssh"), refuses).unwrap();
+    let said = String::from_utf8(cluster.handover("", &[], "").stderr).unwrap();
+    for part in ["does not do what it is asked: Host key verification failed.", "ssh-keygen -lf", "--ssh"] {
+        assert!(said.contains(part), "{said}");
+    }
+    let closed = "#!/bin/sh\necho 'Permission denied (publickey).' >&2\nexit 255\n";
+    fs::write(cluster.path("bin/ssh"), closed).unwrap();
+    let said = String::from_utf8(cluster.handover("", &[], "").stderr).unwrap();
+    assert!(said.contains("Permission denied") && !said.contains("ssh-keygen"), "{said}");
+}
+
 #[cfg(feature = "fault_points")]
 #[test]
 fn killed_anywhere_the_next_attempt_finishes() {

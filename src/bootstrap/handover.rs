@@ -20,6 +20,10 @@ use crate::ansible::{
 /// What is kept on the leader, below its state directory.
 const PARTS: [&str; 2] = ["private", "operator"];
 const STATE: &str = "/var/lib/minicluster";
+/// What to do about a leader that this machine's ssh does not know.
+const UNKNOWN_HOST_KEY: &str = "\nCompare its host key on its console (ssh-keygen -lf \
+    /etc/ssh/ssh_host_ed25519_key.pub) with the one that ssh shows, and log in once by hand; or name a file that has it: \
+    --ssh '-o UserKnownHostsFile=FILE'";
 
 /// Who hands over, and where to.
 pub struct Handover {
@@ -233,11 +237,9 @@ impl Handover {
         }
         let ended = child.wait_with_output()?;
         if !ended.status.success() {
-            bail!(
-                "{} does not do what it is asked: {}",
-                self.leader,
-                String::from_utf8_lossy(&ended.stderr).trim()
-            );
+            let said = String::from_utf8_lossy(&ended.stderr);
+            let remedy = if said.contains("Host key verification failed") { UNKNOWN_HOST_KEY } else { "" };
+            bail!("{} does not do what it is asked: {}{remedy}", self.leader, said.trim());
         }
         Ok(printed)
     }
