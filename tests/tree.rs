@@ -69,28 +69,6 @@ fn nothing_unfinished_is_left() {
     assert!(left.is_empty(), "finish these: {left:?}");
 }
 
-/// What is tested is what the README tells operators to write, their own paths aside.
-#[test]
-fn the_readme_gives_the_configuration_of_this_tree() {
-    let files = files();
-    let text = |name: &str| &files.iter().find(|(it, _)| it == name).expect("it is in the tree").1;
-    let settings = |text: &str| -> Vec<String> {
-        let paths = ["inventory =", "library =", "action_plugins =", "roles_path =", "#"];
-        let lines =
-            text.lines().filter(|line| !line.is_empty() && !paths.iter().any(|it| line.starts_with(it)));
-        // How output looks is a matter of taste.
-        lines
-            .filter(|line| !line.contains("display_") && !line.contains("callback_"))
-            .map(Into::into)
-            .collect()
-    };
-    let readme = text("README.md").split("```ini\n").nth(1).and_then(|it| it.split("```").next());
-    let readme = settings(readme.expect("README.md has an ini block"));
-    let ours = settings(text("ansible.cfg"));
-    assert!(ours.len() > 8, "the settings are found: {ours:?}");
-    assert_eq!(readme, ours, "README.md and ansible.cfg differ");
-}
-
 /// Installed into `library/`, they would not run on this machine.
 #[test]
 fn modules_of_another_architecture_are_installed_apart() {
