@@ -222,21 +222,22 @@ fn what_was_given_at_boot_is_forgotten_once_there_is_a_cluster() {
 
 #[test]
 fn a_machine_that_an_operator_let_in_has_nothing_to_elect() {
-    let finish = &["enrol", "--finish", "--admitted"];
+    let admitted = &["enrol", "--admitted"];
     let machine = Machine::new();
-    let before = support::snapshot(machine.root.path());
-    assert!(machine.fail(finish, &election(2)).contains("no operator has let this machine in"));
-    assert_eq!(before, support::snapshot(machine.root.path()));
-    // One that came in by the election finishes that, and what follows from it, first.
+    assert_eq!(machine.succeed(admitted, &election(2)), "");
+    // One that came in by the election finishes that, and what follows from it.
     let elected = Machine::new();
     elected.succeed(ENROL, &election(2));
-    assert!(elected.fail(finish, &election(2)).contains("no operator has let this machine in"));
-    let arguments = json!({"directory": machine.path("var/lib/minicluster"), "cluster": "demo", "cluster_id": "ab".repeat(16),
-        "node_id": "cd".repeat(16), "readmit": true});
+    assert_eq!(elected.succeed(admitted, &election(2)), "");
+    let arguments = json!({"directory": machine.path("var/lib/minicluster"), "cluster": "demo",
+        "cluster_id": "ab".repeat(16), "node_id": "cd".repeat(16), "readmit": true});
     assert!(Module::new("node_state", arguments).run().changed());
-    machine.succeed(finish, &election(2));
+    assert_eq!(machine.succeed(admitted, &election(2)), "admitted\n");
+    machine.succeed(&["enrol", "--finish"], &election(2));
     let left = Command::new("grep").args(["-rl", SECRET]).arg(machine.root.path()).output().unwrap();
     assert_eq!(String::from_utf8(left.stdout).unwrap(), "");
+    machine.write("var/lib/minicluster/node.json", "{");
+    assert!(machine.fail(admitted, &election(2)).contains("node.json is damaged"));
 }
 
 #[test]

@@ -147,9 +147,22 @@ fn a_directory_of_ones_own_is_one_that_ansible_understands() {
     write(&own, "ansible.cfg", "# mine\n");
     std::fs::remove_file(own.join("rotate.yml")).expect("it is there");
     std::os::unix::fs::symlink("/nowhere/rotate.yml", own.join("rotate.yml")).expect("it is writable");
-    assert_eq!(init(&["init", "own"]), "own: made rotate.yml\n");
-    assert_eq!(init(&["init", "own"]), "own: nothing was missing\n");
+    std::fs::remove_file(own.join("site.yml")).expect("it is there");
+    std::os::unix::fs::symlink("mine.yml", own.join("site.yml")).expect("it is writable");
+    std::fs::rename(own.join("group_vars/all"), own.join("group_vars/all.yml")).expect("it is there");
+    let said = init(&["init", "own", "--domain", "other.example.com"]);
+    assert!(said.starts_with("own: made rotate.yml\n"), "{said}");
+    assert!(
+        said.contains("own/group_vars/all.yml is there: see that it says `domain: other.example.com`"),
+        "{said}"
+    );
+    assert!(said.contains("ansible.cfg leads elsewhere"), "{said}");
+    assert!(!own.join("group_vars/all").exists());
+    assert_eq!(std::fs::read_link(own.join("site.yml")).expect("it is a link"), Path::new("mine.yml"));
     assert_eq!(std::fs::read_to_string(own.join("ansible.cfg")).expect("it is there"), "# mine\n");
+    std::fs::remove_file(own.join("ansible.cfg")).expect("it is there");
+    assert_eq!(init(&["init", "own"]), "own: made ansible.cfg\n");
+    assert_eq!(init(&["init", "own"]), "own: nothing was missing\n");
 }
 
 #[test]

@@ -32,25 +32,43 @@ pub struct Options {
 pub fn run(options: &Options) -> Result<Answer, Failure> {
     let Options { directory, domain } = options;
     let mut made = prepare(directory)?;
+    let mut notes = Vec::new();
     let home = home()?;
-    let mut add = |name: &str, text: Option<String>| -> Result<()> {
-        let path = directory.join(name);
-        if let Some(text) = text.filter(|_| !path.exists()) {
-            write(&path, text)?;
-            made.push(name.to_owned());
+    let services = directory.join("services.yml");
+    if !services.exists()
+        && let Some(text) = read_text(&home.join("services.example.yml"))?
+    {
+        write(&services, text)?;
+        made.push("services.yml".into());
+    }
+    if let Some(domain) = domain {
+        // Ansible reads the first of these alone.
+        let mut files =
+            ["all", "all.yml", "all.yaml", "all.json"].iter().map(|it| directory.join("group_vars").join(it));
+        if let Some(found) = files.find(|it| it.exists()) {
+            notes.push(format!("{} is there: see that it says `domain: {domain}`", found.display()));
+        } else {
+            write(&directory.join("group_vars/all"), format!("domain: {domain}\n"))?;
+            made.push("group_vars/all".into());
         }
-        Ok(())
-    };
-    add("services.yml", read_text(&home.join("services.example.yml"))?)?;
-    add("group_vars/all", domain.as_ref().map(|it| format!("domain: {it}\n")))?;
+    }
+    let own = read_text(&directory.join("ansible.cfg"))?.unwrap_or_default();
+    if !own
+        .lines()
+        .any(|it| it.starts_with("inventory = ") && Path::new(&it["inventory = ".len()..]).starts_with(&home))
+    {
+        notes.push(format!(
+            "ansible.cfg leads elsewhere than to {}: remove it, and run this again",
+            home.display()
+        ));
+    }
+    if !directory.join("hosts").exists() {
+        notes.push("now write `hosts`: your machines, with a group `core`".into());
+    }
     let made =
         if made.is_empty() { "nothing was missing".into() } else { format!("made {}", made.join(", ")) };
-    let next = if directory.join("hosts").exists() {
-        ""
-    } else {
-        "Now write `hosts`: your machines, with a group `core`.\n"
-    };
-    Ok(format!("{}: {made}\n{next}", directory.display()).into())
+    let lines = std::iter::once(format!("{}: {made}", directory.display())).chain(notes);
+    Ok(lines.map(|it| it + "\n").collect::<String>().into())
 }
 
 /// Links to the playbooks, and an `ansible.cfg` that leads to the modules and roles of this program. A playbook or
@@ -60,15 +78,17 @@ pub fn prepare(directory: &Path) -> Result<Vec<String>> {
     if !directory.is_dir() {
         Directory { path: directory.into(), attributes: Attributes::mode(0o755) }.plan()?.apply()?;
     }
+    let inside = directory.canonicalize().with_context(|| format!("cannot find {}", directory.display()))?;
     let mut made = Vec::new();
     for name in PLAYBOOKS {
         let (link, target) = (directory.join(name), home.join(name));
-        match fs::symlink_metadata(&link) {
-            Ok(found) if !found.is_symlink() => continue,
-            Ok(_) if fs::read_link(&link).is_ok_and(|it| it == target) => continue,
+        if let Ok(found) = fs::symlink_metadata(&link) {
+            let own = !found.is_symlink() || link.canonicalize().is_ok_and(|it| it.starts_with(&inside));
+            if own || fs::read_link(&link).is_ok_and(|it| it == target) {
+                continue;
+            }
             // It leads to another copy of this repository, or nowhere.
-            Ok(_) => fs::remove_file(&link).with_context(|| format!("cannot replace {}", link.display()))?,
-            Err(_) => {}
+            fs::remove_file(&link).with_context(|| format!("cannot replace {}", link.display()))?;
         }
         symlink(&target, &link).with_context(|| format!("cannot make {}", link.display()))?;
         made.push(name.to_owned());

@@ -26,7 +26,7 @@ pub fn without_role(services: &Services, directories: &[PathBuf]) -> Diagnostics
     });
     let warning = |(name, defined): (&String, &Defined)| {
         defined.position.mistake(format!(
-            "service '{name}' has no role: nothing sets it up. Ansible looked for roles/{name} in {}",
+            "service '{name}' has no role: nothing sets it up. Ansible looked for '{name}' and '{name}-global' in {}",
             directories.iter().map(|it| it.display().to_string()).collect::<Vec<_>>().join(", ")
         ))
     };

@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    read_text,
+    read,
     replace::{split, sync_directory},
 };
 
@@ -21,14 +21,14 @@ use super::{
 /// # Errors
 /// The file cannot be read, or another line is damaged.
 pub fn read_json_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
-    let Some(text) = read_text(path)? else { return Ok(Vec::new()) };
-    let whole = text.rfind('\n').map_or("", |end| &text[..=end]);
+    let Some(text) = read(path)? else { return Ok(Vec::new()) };
+    let whole = &text[..whole(&text)];
     let read = |(at, line)| {
-        serde_json::from_str(line).with_context(|| {
+        serde_json::from_slice(line).with_context(|| {
             format!("{}:{}: the record is damaged; restore the file from a backup", path.display(), at + 1)
         })
     };
-    whole.lines().enumerate().map(read).collect()
+    whole.split_inclusive(|it| *it == b'\n').enumerate().map(read).collect()
 }
 
 /// Appends records; they are on the disk when this returns. The caller keeps other writers out.
@@ -48,8 +48,7 @@ pub fn append_json_lines<T: Serialize>(path: &Path, records: &[T]) -> Result<()>
         let new = !path.exists();
         let mut file = OpenOptions::new().create(true).append(true).read(true).mode(0o600).open(path)?;
         let text = fs::read(path)?;
-        let whole = text.iter().rposition(|it| *it == b'\n').map_or(0, |end| end + 1);
-        file.set_len(u64::try_from(whole)?)?;
+        file.set_len(u64::try_from(whole(&text))?)?;
         file.write_all(&lines)?;
         file.sync_all()?;
         if new {
@@ -58,6 +57,11 @@ pub fn append_json_lines<T: Serialize>(path: &Path, records: &[T]) -> Result<()>
         Ok(())
     };
     write().with_context(|| format!("cannot append to {}", path.display()))
+}
+
+/// How long the part is that ends with a line's end.
+fn whole(text: &[u8]) -> usize {
+    text.iter().rposition(|it| *it == b'\n').map_or(0, |end| end + 1)
 }
 
 #[cfg(test)]
@@ -70,11 +74,12 @@ mod tests {
         let path = folder.path().join("some.jsonl");
         assert!(read_json_lines::<u32>(&path).unwrap().is_empty());
         append_json_lines(&path, &[1, 2]).unwrap();
-        for cut in ["{", "3", "nonsense"] {
-            fs::write(&path, format!("1\n2\n{cut}")).unwrap();
-            assert_eq!(read_json_lines::<u32>(&path).unwrap(), [1, 2], "{cut}");
+        // The last one ends within a letter.
+        for cut in [&b"{"[..], b"3", b"nonsense", b"\"\xc3"] {
+            fs::write(&path, [b"1\n2\n", cut].concat()).unwrap();
+            assert_eq!(read_json_lines::<u32>(&path).unwrap(), [1, 2], "{cut:?}");
             append_json_lines(&path, &[4]).unwrap();
-            assert_eq!(read_json_lines::<u32>(&path).unwrap(), [1, 2, 4], "{cut}");
+            assert_eq!(read_json_lines::<u32>(&path).unwrap(), [1, 2, 4], "{cut:?}");
         }
     }
 

@@ -22,5 +22,5 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>> {
 /// It is there, and cannot be read or is not UTF-8.
 pub fn read_text(path: &Path) -> Result<Option<String>> {
     let text = read(path)?.map(String::from_utf8).transpose();
-    text.ok().with_context(|| format!("{} is not UTF-8: convert it, or move it away", path.display()))
+    text.ok().with_context(|| format!("{} is not UTF-8: correct it", path.display()))
 }

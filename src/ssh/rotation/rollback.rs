@@ -202,7 +202,7 @@ impl Guard {
     }
 
     fn save(&mut self, record: Record) -> Result<()> {
-        // Beside public keys it may hold options of a user's own.
+        // For root alone: beside public keys it may hold options of a user's own.
         record.file(self.directory.join("rotation.json"), 0o600)?.plan()?.apply()?;
         self.record = Some(record);
         Ok(())

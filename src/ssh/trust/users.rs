@@ -1,13 +1,18 @@
 //! Users' keys, exactly as the inventory has them; and who was removed from it.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result, bail};
-use serde::{Deserialize, Serialize};
 
 use super::Params;
 use crate::{
-    ansible::{Diff, accounts, fault, files::Persisted},
+    ansible::{
+        Diff, accounts, fault,
+        files::{Attributes, File, read},
+    },
     ssh::{authorized_keys::AuthorizedKeys, key::PublicKey, rotation::Edit, sshd::Sshd},
 };
 
@@ -19,22 +24,28 @@ pub struct Users {
     record: Option<(PathBuf, Record, Record)>,
 }
 
-/// Who has keys from here.
-#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Record {
-    users: BTreeMap<String, Vec<PublicKey>>,
+/// Keys by user.
+type Record = BTreeMap<String, Vec<PublicKey>>;
+
+fn recorded(path: &Path) -> Result<Record> {
+    let record = read(path)?.map(|it| serde_json::from_slice(&it)).transpose();
+    let record = record.with_context(|| {
+        let remedy = "look through every user's `authorized_keys` by hand, then remove it";
+        format!("{} is damaged: {remedy}", path.display())
+    });
+    Ok(record?.unwrap_or_default())
 }
 
-impl Persisted for Record {
-    const REMEDY: &'static str = "look through every user's `authorized_keys` by hand, then remove it";
+fn save(path: &Path, record: &Record) -> Result<()> {
+    let text = serde_json::to_string_pretty(record)? + "\n";
+    File::public(path, text, Attributes::mode(0o600)).plan()?.apply()
 }
 
 impl Users {
     /// Compares what is there with what shall be.
     pub fn plan(params: &Params, sshd: &Sshd) -> Result<Self> {
         let path = params.directory.join("ssh_users.json");
-        let recorded = Record::read(&path)?.unwrap_or_default();
+        let recorded = recorded(&path)?;
         let mut wanted = Record::default();
         for it in &params.users {
             if it.user == params.control_user {
@@ -43,10 +54,10 @@ impl Users {
                     it.user
                 );
             }
-            wanted.users.entry(it.user.clone()).or_default().extend(it.keys.iter().cloned());
+            wanted.entry(it.user.clone()).or_default().extend(it.keys.iter().cloned());
         }
         let mut users = Self::default();
-        for (user, keys) in &wanted.users {
+        for (user, keys) in &wanted {
             let keep = |it: &PublicKey| keys.contains(it);
             users
                 .edits
@@ -54,7 +65,7 @@ impl Users {
                     format!("option 'users': there is no user '{user}'; create it first")
                 })?);
         }
-        for (user, keys) in recorded.users.iter().filter(|(it, _)| !wanted.users.contains_key(*it)) {
+        for (user, keys) in recorded.iter().filter(|(it, _)| !wanted.contains_key(*it)) {
             // Only what was written here; and an account that is gone has nothing left to remove.
             let keep = |it: &PublicKey| !keys.contains(it);
             users.edits.extend(edits(user, sshd, &[], keep)?.unwrap_or_default());
@@ -70,17 +81,17 @@ impl Users {
     pub fn apply(self) -> Result<()> {
         if let Some((path, before, wanted)) = &self.record {
             let mut both = before.clone();
-            for (user, keys) in &wanted.users {
-                both.users.entry(user.clone()).or_default().extend(keys.iter().cloned());
+            for (user, keys) in wanted {
+                both.entry(user.clone()).or_default().extend(keys.iter().cloned());
             }
-            both.file(path, 0o600)?.plan()?.apply()?;
+            save(path, &both)?;
             fault::point("ssh_trust:record");
         }
         for (_, after) in &self.edits {
             after.write()?;
             fault::point("ssh_trust:user");
         }
-        self.record.map_or(Ok(()), |(path, _, wanted)| wanted.file(path, 0o600)?.plan()?.apply())
+        self.record.map_or(Ok(()), |(path, _, wanted)| save(&path, &wanted))
     }
 
     pub fn diff(&self) -> Vec<Diff> {
