@@ -279,3 +279,45 @@ fn killed_anywhere_the_next_attempt_finishes() {
         assert!(!Path::new(&machine.path("var/lib/minicluster/private")).exists(), "{point}");
     }
 }
+
+/// Runs `bootstrap/boot` on a machine of its own, as far as its directories matter. It has begun to make its pair before.
+const BOOT: &str = r#"
+mount --bind "$1" /opt && mount -t tmpfs none /var/lib && mkdir -p /var/lib/minicluster/private/ssh || exit
+sh "$2" --expect 3
+status=$?
+[ -e /var/lib/minicluster/private ] && echo private >>"$1/log"
+exit $status
+"#;
+
+/// What `bootstrap/boot` calls, in this order, and how it ends, where `enrol --admitted` says and does this.
+fn boot(admitted: &str) -> (Vec<String>, bool) {
+    let root = tempfile::tempdir().unwrap();
+    let log = root.path().join("log");
+    for (name, does) in [("minicluster", admitted), ("zeroconf_election", "")] {
+        let program = format!(
+            "#!/bin/sh\necho \"{name} $1 $2\" >>{}\nif [ \"$2\" = --admitted ]; then {does}:; fi\n",
+            log.display()
+        );
+        let path = root.path().join("minicluster/bin").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, program).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let boot = Path::new(env!("CARGO_MANIFEST_DIR")).join("bootstrap/boot");
+    let done =
+        Command::new("unshare").args(["--mount", "sh", "-c", BOOT, "sh"]).arg(root.path()).arg(boot).output();
+    let calls = fs::read_to_string(log).unwrap().lines().map(str::to_owned).collect();
+    (calls, done.unwrap().status.success())
+}
+
+#[test]
+fn who_was_let_in_does_not_elect() {
+    let (asked, finish) =
+        ("minicluster enrol --admitted".to_owned(), "minicluster enrol --finish".to_owned());
+    let kept = "private".to_owned();
+    let elects = vec![asked.clone(), "zeroconf_election --expect 3".into(), finish.clone(), kept.clone()];
+    assert_eq!(boot(""), (elects, true));
+    assert_eq!(boot("echo admitted;"), (vec![asked.clone(), finish], true));
+    // Nobody knows whether it was let in.
+    assert_eq!(boot("exit 1;"), (vec![asked, kept], false));
+}
