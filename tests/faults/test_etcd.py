@@ -155,7 +155,7 @@ class Etcd(unittest.TestCase):
         record.write_text('{"version": 1, "sta')
         run = self.run_etcd()
         self.assertEqual([run.recap[host]["failed"] for host in [*CORE, "host4"]], [1, 1, 1, 0], run.text)
-        self.assertIn("etcd.json is damaged; remove it", run.play("Say what has failed"))
+        self.assertIn("etcd.json is damaged: remove it", run.play("Say what has failed"))
 
         restored = self.restore(snapshot)
         self.assertEqual(restored.status, 0, restored.text)
