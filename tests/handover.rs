@@ -101,6 +101,8 @@ fn all_moves_and_a_second_time_there_is_nothing_to_do() {
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(said.starts_with("4 files moved") && said.contains("opens host1, host2"), "{said}");
     assert!(!said.contains("k3y"), "{said}");
+    // This program lies beside no playbooks.
+    assert!(said.contains("In mine/demo: link site.yml and rotate.yml there first"), "{said}");
     cluster.assert_moved();
     assert!(cluster.handover("", &[], "").status.success());
 }

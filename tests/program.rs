@@ -181,14 +181,12 @@ fn a_program_without_its_roles_says_so() {
 #[test]
 fn services_are_checked_before_there_are_hosts() {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    write(directory.path(), "services.yml", "web: {num_instances: 2}\n");
+    write(directory.path(), "services.yml", "web: {public_endpoints: [{name: web, port: 80}]}\n");
     let check = || minicluster(directory.path(), &["check", "--without-hosts"]).output().expect("it starts");
     let good = check();
-    assert!(
-        good.status.success() && text(&good.stdout).ends_with("5 services: no mistakes\n"),
-        "{}",
-        text(&good.stdout)
-    );
+    let said = text(&good.stdout);
+    assert!(good.status.success() && said.ends_with("5 services: no mistakes\n"), "{said}");
+    assert!(said.starts_with("warning: services.yml:1:") && said.contains("has public_endpoints"), "{said}");
     write(directory.path(), "services.yml", "web: {num_instanses: 2}\n");
     let bad = check();
     assert_eq!(bad.status.code(), Some(1));

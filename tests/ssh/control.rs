@@ -77,6 +77,11 @@ fn a_rotation_from_its_beginning_to_its_end() {
     let predicted = control.module("begin").check().run();
     assert!(predicted.changed() && predicted.0["new"].is_null(), "{predicted:?}");
     assert!(!control.private("next").exists());
+    assert!(
+        control.keys().starts_with("no key is on record yet: the first run of rotate.yml"),
+        "{}",
+        control.keys()
+    );
     let begun = control.module("begin").run();
     assert_eq!((&begun.0["phase"], begun.changed()), (&json!("rotating"), true));
     assert!(text(&begun, "old").starts_with(&old));
