@@ -55,7 +55,8 @@ pub fn run(options: &Options) -> Result<Answer, Failure> {
     let own = read_text(&directory.join("ansible.cfg"))?.unwrap_or_default();
     if !own
         .lines()
-        .any(|it| it.starts_with("inventory = ") && Path::new(&it["inventory = ".len()..]).starts_with(&home))
+        .filter_map(|it| it.strip_prefix("inventory = "))
+        .any(|it| Path::new(it).starts_with(&home))
     {
         notes.push(format!(
             "ansible.cfg leads elsewhere than to {}: remove it, and run this again",

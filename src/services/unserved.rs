@@ -1,4 +1,4 @@
-//! Attributes that are read and published, but that no role acts on yet: nobody should wait for them in vain.
+//! What services.yml asks for and no role does: nobody should wait for it in vain.
 
 use std::path::PathBuf;
 
@@ -19,15 +19,18 @@ pub fn unserved(services: &Services) -> Diagnostics {
 /// that the service names must exist anyway: Ansible fails without it.
 #[must_use]
 pub fn without_role(services: &Services, directories: &[PathBuf]) -> Diagnostics {
-    let nameless = |it: &Defined| it.service.enabled && it.service.role.is_none();
+    if directories.is_empty() {
+        return Vec::new();
+    }
     let there = |name: &str| directories.iter().any(|it| it.join(name).is_dir());
-    let missing = services.services.iter().filter(|(name, defined)| {
-        nameless(defined) && !directories.is_empty() && !there(name) && !there(&format!("{name}-global"))
-    });
+    let looked: Vec<_> = directories.iter().map(|it| it.display().to_string()).collect();
+    let of_its_name =
+        services.services.iter().filter(|(_, it)| it.service.enabled && it.service.role.is_none());
+    let missing = of_its_name.filter(|(name, _)| !there(name) && !there(&format!("{name}-global")));
     let warning = |(name, defined): (&String, &Defined)| {
         defined.position.mistake(format!(
             "service '{name}' has no role: nothing sets it up. Ansible looked for '{name}' and '{name}-global' in {}",
-            directories.iter().map(|it| it.display().to_string()).collect::<Vec<_>>().join(", ")
+            looked.join(", ")
         ))
     };
     missing.map(warning).collect()
