@@ -23,7 +23,7 @@ library = $(if $(filter $(arch)-%,$(host)),library,library_arch/$(arch))
 profile ?= release
 features ?=
 built = target/$(target)/$(profile)
-programs = $(shell awk '/^\[\[bin\]\]/ {bin = 1} bin && /^name/ {gsub(/"/, "", $$3); print $$3; bin = 0}' Cargo.toml)
+programs = $(basename $(notdir $(wildcard src/bin/*.rs)))
 modules = $(filter-out minicluster,$(programs))
 # `make molecule scenarios=bootstrap`: only the machines that are given nothing but a boot configuration.
 scenarios ?= default bootstrap

@@ -4,13 +4,12 @@ use std::{collections::BTreeSet, path::Path};
 
 const PLUGIN: &str = "in_place.py";
 
-/// Names of the `[[bin]]` entries that are modules.
+/// The programs that are modules.
 fn modules() -> BTreeSet<String> {
-    let manifest = include_str!("../Cargo.toml");
-    let names = manifest.split("[[bin]]").skip(1).map(|entry| {
-        let line = entry.lines().find(|line| line.starts_with("name = ")).expect("a program has a name");
-        line.trim_start_matches("name = ").trim_matches('"').to_owned()
-    });
+    let sources =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bin").read_dir().expect("src/bin can be read");
+    let names = sources.map(|it| it.expect("its entries can be read").path());
+    let names = names.map(|it| it.file_stem().expect("a source has a name").to_string_lossy().into_owned());
     names.filter(|name| name != "minicluster").collect()
 }
 

@@ -1,7 +1,4 @@
 //! Ansible's own code judges the conversion of arguments: the same specs and values go through both.
-#![allow(clippy::unwrap_used)]
-
-mod support;
 
 use std::{
     collections::BTreeSet,
@@ -9,9 +6,9 @@ use std::{
     process::Stdio,
 };
 
+use crate::support::Random;
 use minicluster::ansible::{Argument, Kind, Spec, convert::convert, python, secret};
 use serde_json::{Map, Value, json};
-use support::Random;
 
 const CASES: usize = 20_000;
 const NAMES: &[&str] = &["name", "state", "port", "key", "list"];
@@ -148,7 +145,7 @@ fn same(ours: &Value, theirs: &Value) -> bool {
 fn ansible(cases: &[(Spec, Map<String, Value>)]) -> Vec<Value> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kit/argument_spec.py");
     let mut child =
-        support::python().arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        crate::support::python().arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut input = child.stdin.take().unwrap();
     let output = BufReader::new(child.stdout.take().unwrap());
     let lines: Vec<_> =

@@ -1,7 +1,4 @@
 //! `minicluster enrol` and `members`: what a machine does around its election, in a directory that is the machine.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod support;
 
 use std::{
     fs,
@@ -10,8 +7,8 @@ use std::{
     process::{Command, Output},
 };
 
+use crate::support::Module;
 use serde_json::{Value, json};
-use support::Module;
 
 const KEYS: [&str; 3] = [
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ7Hk6sJXgvHhAaGkE9Ypr8PKIXb0cUvxdiEzUdkYjbR",
@@ -54,7 +51,7 @@ impl Machine {
     }
 
     fn run(&self, arguments: &[&str], election: &Value) -> Output {
-        Command::new(support::built("minicluster"))
+        Command::new(crate::support::built("minicluster"))
             .args(arguments)
             .arg("--root")
             .arg(self.root.path())
@@ -114,9 +111,9 @@ fn a_follower_lets_the_leader_in_and_keeps_no_key_of_its_own() {
     assert!(String::from_utf8(found.stdout).unwrap().contains(KEYS[1]));
     assert!(!machine.path("var/lib/minicluster/private").exists());
     assert!(machine.path("etc/minicluster/cluster_secret").exists(), "the election may still need it");
-    let before = support::snapshot(machine.root.path());
+    let before = crate::support::snapshot(machine.root.path());
     machine.succeed(ENROL, &election(2));
-    assert_eq!(before, support::snapshot(machine.root.path()), "a second time writes something");
+    assert_eq!(before, crate::support::snapshot(machine.root.path()), "a second time writes something");
 }
 
 #[test]
@@ -163,7 +160,7 @@ fn the_leader_keeps_its_key_and_writes_down_the_members() {
     let said = machine.succeed(&["members"], &election(1));
     assert_eq!(said, "2 members are already in hosts\n");
     // Ansible itself says what the file means.
-    let listed = support::python()
+    let listed = crate::support::python()
         .args(["-m", "ansible", "inventory", "--list", "-i"])
         .arg(machine.path("hosts"))
         .current_dir("/")
@@ -192,21 +189,21 @@ fn who_belongs_to_another_cluster_is_not_enrolled() {
     machine.succeed(ENROL, &election(2));
     let mut other = election(2);
     other["digest"] = json!("d2");
-    let before = support::snapshot(machine.root.path());
+    let before = crate::support::snapshot(machine.root.path());
     let message = machine.fail(ENROL, &other);
     assert!(message.contains("cannot become one of 'demo'"), "{message}");
-    assert_eq!(before, support::snapshot(machine.root.path()));
+    assert_eq!(before, crate::support::snapshot(machine.root.path()));
 }
 
 #[test]
 fn what_was_given_at_boot_is_forgotten_once_there_is_a_cluster() {
     let machine = Machine::new();
-    let before = support::snapshot(machine.root.path());
+    let before = crate::support::snapshot(machine.root.path());
     let message = machine.fail(&["enrol", "--finish"], &election(2));
     assert!(message.contains("is in no cluster yet"), "{message}");
     let module = Module::new("boot_residue", json!({"root": machine.root.path()}));
     assert!(module.fail().contains("is in no cluster yet"));
-    assert_eq!(before, support::snapshot(machine.root.path()));
+    assert_eq!(before, crate::support::snapshot(machine.root.path()));
     machine.succeed(ENROL, &election(2));
     let answer = module.converges(machine.root.path());
     assert_eq!(answer.0["removed"].as_array().unwrap().len(), 4, "{answer:?}");
@@ -263,7 +260,7 @@ fn killed_anywhere_the_next_attempt_finishes() {
     undisturbed.succeed(ENROL, &election(2));
     for point in ["files:written", "files:renamed", "enrol:locked", "enrol:known_hosts", "enrol:let_in"] {
         let machine = Machine::new();
-        let killed = Command::new(support::built("minicluster"))
+        let killed = Command::new(crate::support::built("minicluster"))
             .args(ENROL)
             .arg("--root")
             .arg(machine.root.path())

@@ -1,7 +1,6 @@
 //! Whole outputs of `minicluster`, as a person sees them: one folder a case, with the files of a cluster and
 //! a `session.txt` of commands and what they print. `MINICLUSTER_BLESS=1 cargo nextest run golden` rewrites
 //! the sessions.
-#![allow(clippy::expect_used, reason = "a test without its files is of no use")]
 
 use std::fs;
 use std::path::Path;

@@ -1,7 +1,4 @@
 //! `minicluster handover` with an ssh that leads to a directory: all arrives, or the leader keeps all.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod support;
 
 use std::{
     fs,
@@ -56,7 +53,7 @@ impl Cluster {
     }
 
     fn handover(&self, closed: &str, more: &[&str], kill_at: &str) -> Output {
-        Command::new(support::built("minicluster"))
+        Command::new(crate::support::built("minicluster"))
             .args(["handover", "provision@10.0.0.1", "--private-dir", "private", "--into", "mine/demo"])
             .args(more)
             .env("PATH", format!("{}:{}", self.path("bin").display(), std::env::var("PATH").unwrap()))

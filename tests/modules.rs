@@ -1,7 +1,4 @@
 //! Guards on every module: its sidecar says what its argument spec says, and `ansible-doc` renders it.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod support;
 
 use std::{collections::BTreeSet, os::unix::fs::symlink, path::Path, process::Command};
 
@@ -24,7 +21,7 @@ fn modules() -> Vec<String> {
 }
 
 fn say(module: &str, flag: &str) -> String {
-    let output = Command::new(support::built(module)).arg(flag).output().unwrap();
+    let output = Command::new(crate::support::built(module)).arg(flag).output().unwrap();
     assert!(output.status.success() && output.stderr.is_empty(), "{module} {flag}: {output:?}");
     String::from_utf8(output.stdout).unwrap()
 }
@@ -35,11 +32,11 @@ fn sidecars_say_what_the_modules_take() {
     // As `make` installs them: ansible-doc looks for the program and reads the sidecar beside it.
     let library = tempfile::tempdir().unwrap();
     for module in &modules {
-        symlink(support::built(module), library.path().join(module)).unwrap();
+        symlink(crate::support::built(module), library.path().join(module)).unwrap();
         let sidecar = format!("{module}.yml");
         let _ = symlink(Path::new(ROOT).join("library").join(&sidecar), library.path().join(sidecar));
     }
-    let output = support::python()
+    let output = crate::support::python()
         .args(["-m", "ansible", "doc", "-t", "module", "--json", "-M"])
         .arg(library.path())
         .args(&modules)

@@ -1,7 +1,4 @@
 //! `node_files`: what a role writes on a host, in one call.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod support;
 
 use std::{
     fs,
@@ -9,8 +6,8 @@ use std::{
     path::PathBuf,
 };
 
+use crate::support::Module;
 use serde_json::{Value, json};
-use support::Module;
 
 /// A directory that stands for a host, and the module's arguments for it. Owned by whoever runs this.
 struct Host {

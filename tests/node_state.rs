@@ -1,12 +1,9 @@
 //! `node_state`: a host is locked once, whatever happens at the same time, before, and afterwards.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod support;
 
 use std::{fs, os::unix::fs::symlink, path::Path, process::Command, thread};
 
+use crate::support::Module;
 use serde_json::{Value, json};
-use support::Module;
 
 fn locked(directory: &Path, cluster_id: &str) -> Module {
     Module::new(

@@ -1,13 +1,9 @@
 //! The module `placement` as a process: what it writes, predicts and refuses.
 
-#![allow(clippy::expect_used, reason = "a test without its files is of no use")]
-
-mod support;
-
 use std::path::Path;
 
+use crate::support::Module;
 use serde_json::json;
-use support::Module;
 
 /// A directory with these files, and the module working on it.
 fn cluster(files: &[(&str, &str)]) -> (tempfile::TempDir, Module) {

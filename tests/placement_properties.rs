@@ -1,16 +1,13 @@
 //! Placement of random clusters: what holds for every one of them.
-#![allow(clippy::expect_used, reason = "a test without its files is of no use")]
-
-mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use crate::support::Random;
 use minicluster::placement::{
     Cluster, Demands, HostId, Instances, Lock, Placement, Standing, place, rebalance,
 };
 use minicluster::services::Services;
-use support::Random;
 
 /// A cluster as text, so that a failure can be read and repeated by hand.
 #[derive(Clone, Debug)]

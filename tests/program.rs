@@ -1,5 +1,4 @@
 //! The program `minicluster` as Ansible and a shell meet it: streams, status, environment.
-#![allow(clippy::expect_used, reason = "a test without its files is of no use")]
 
 use std::path::Path;
 use std::process::{Command, Output};

@@ -1,7 +1,4 @@
 //! A module as Ansible meets it: arguments in, exactly one JSON object out, whatever happens.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod support;
 
 use std::{
     fs,
@@ -10,8 +7,8 @@ use std::{
     process::{Output, Stdio},
 };
 
+use crate::support::Module;
 use serde_json::{Value, json};
-use support::Module;
 
 const SECRET: &str = "s3cret-passphrase";
 
@@ -152,7 +149,7 @@ fn an_answer_that_nobody_reads_is_not_a_success() {
 fn in_own_mounts(script: &str) -> String {
     let output = std::process::Command::new("unshare")
         .args(["--map-root-user", "--mount", "bash", "-euc", script])
-        .env("probe", support::built("examples/kit_probe"))
+        .env("probe", crate::support::built("examples/kit_probe"))
         .current_dir(Path::new("/"))
         .output()
         .unwrap();

@@ -1,10 +1,7 @@
 //! `service_turndown` against a small systemd: what leaves goes, its data and what others use stays.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod support;
-
+use crate::support::{Host, Module};
 use serde_json::json;
-use support::{Host, Module};
 
 /// A host that runs `web` and `db`, both with a credential, a file, and data.
 fn host() -> Host {

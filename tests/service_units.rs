@@ -1,10 +1,7 @@
 //! `service_units` against a small systemd: check, run, run again; killed anywhere, finished by the next run.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod support;
-
+use crate::support::{Host, snapshot};
 use serde_json::json;
-use support::{Host, snapshot};
 
 #[test]
 fn a_masked_unit_is_unmasked_enabled_and_started_once() {
@@ -238,7 +235,7 @@ fn a_member_of_etcd_that_is_on_its_way_is_not_believed_to_have_read_what_came_la
 }
 
 /// A host whose role listed an old unit, with its file, beside `web`; and the task that lists it no more.
-fn renamed() -> (Host, support::Module) {
+fn renamed() -> (Host, crate::support::Module) {
     let host = Host::new();
     for name in ["old.service", "web.service", "shared.service"] {
         host.unit(name, "");

@@ -1,16 +1,13 @@
 //! `services.yml` judged from outside: its JSON Schema by a validator, its parser by damaged files.
-#![allow(clippy::expect_used, reason = "a test without its files is of no use")]
-
-mod support;
 
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use crate::support::Random;
 use minicluster::services::{self, Services};
 use minicluster::yaml::{self, Node, Value};
 use serde_json::{Value as Json, json};
-use support::Random;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::support;
+use crate::support;
 
 /// Longer than anything here takes, also on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(60);

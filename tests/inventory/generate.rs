@@ -1,6 +1,6 @@
 //! Inventories and values made by chance, near what operators write and near the edges of the grammars.
 
-use crate::random::Random;
+use crate::support::Random;
 use minicluster::inventory::{Hosts, output::ServiceGroup};
 use std::fmt::Write;
 

@@ -1,6 +1,6 @@
 //! Damages inventories a little, so that they come near the edges of the grammars.
 
-use crate::random::Random;
+use crate::support::Random;
 
 /// Pieces that mean something in INI, YAML or Python.
 const PIECES: [&str; 58] = [

@@ -11,10 +11,8 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::{
-    keygen,
-    support::{Answer, Module},
-};
+use super::keygen;
+use crate::support::{Answer, Module};
 
 /// A control node with hosts, whose keys lie in files.
 struct Site {

@@ -10,10 +10,8 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::{
-    keygen,
-    support::{Answer, Module, built},
-};
+use super::keygen;
+use crate::support::{Answer, Module, built};
 
 /// A control node whose key opens three hosts.
 struct Control {

@@ -11,10 +11,8 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::{
-    keygen,
-    support::{Host, Module},
-};
+use super::keygen;
+use crate::support::{Host, Module};
 
 const UNRELATED: &str = "from=\"10.0.0.0/8\" ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIO6muNyOxWojosm+3A2SZcbzB7lXe0xIhVqYMCl78k2/ alice";
 /// What sshd says of its configuration; the rest of it is not asked for.

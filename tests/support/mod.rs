@@ -1,6 +1,5 @@
 //! What process tests share: the real program with a real arguments file. Silence on standard error
 //! and success are what is expected, unless the test says otherwise.
-#![allow(dead_code, unused_imports, clippy::unwrap_used, clippy::expect_used)]
 
 mod host;
 mod random;
@@ -14,7 +13,7 @@ use std::{
 };
 
 pub use host::Host;
-pub use random::Random;
+pub use random::{Random, seed};
 use serde_json::{Map, Value, json};
 
 /// A module with its arguments, ready to run as often as wanted.

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt as _, path::Pa
 
 use serde_json::{Value, json};
 
-use crate::{
+use super::{
     cluster::Cluster,
     judge::{self, ALL},
 };

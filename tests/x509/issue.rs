@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt as _};
 
 use serde_json::json;
 
-use crate::{
+use super::{
     cluster::{Cluster, DOMAIN},
     judge::{self, ALL},
 };

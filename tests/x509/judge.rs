@@ -5,7 +5,7 @@ use std::{
     process::{Command, Output},
 };
 
-use crate::cluster::Cluster;
+use super::cluster::Cluster;
 
 /// Runs `openssl`; words that begin with `/` may be paths with any characters.
 pub fn openssl<I: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = I>) -> Output {

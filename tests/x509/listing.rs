@@ -4,7 +4,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::{cluster::Cluster, judge};
+use super::{cluster::Cluster, judge};
 
 fn certs(cluster: &Cluster, arguments: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_minicluster"))

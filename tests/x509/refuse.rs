@@ -4,7 +4,7 @@ use std::{fs, process::Command};
 
 use serde_json::{Value, json};
 
-use crate::{
+use super::{
     cluster::Cluster,
     judge::{self, ALL},
 };

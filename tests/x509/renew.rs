@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::{
+use super::{
     cluster::Cluster,
     judge::{self, ALL},
 };

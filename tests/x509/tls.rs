@@ -6,7 +6,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use crate::cluster::Cluster;
+use super::cluster::Cluster;
 
 /// `openssl s_server` that demands a client certificate; killed when dropped.
 struct Server {

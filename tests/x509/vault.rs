@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf, process::Command};
 
 use serde_json::json;
 
-use crate::{
+use super::{
     cluster::Cluster,
     judge::{self, ALL},
 };

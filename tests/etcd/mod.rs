@@ -1,9 +1,6 @@
 //! Real etcd processes: a cluster is founded once, and whatever is lost or killed joins it again.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests say what they expect")]
 
 mod cluster;
-#[path = "../support/mod.rs"]
-mod support;
 
 use std::fs;
 

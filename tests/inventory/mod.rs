@@ -1,20 +1,15 @@
 //! What `hosts` means: Ansible itself is asked about every file here and about generated ones.
 
-#![allow(clippy::expect_used, reason = "a test fails by panicking, in its helpers too")]
-
 mod generate;
 mod mutate;
 mod oracle;
-#[path = "../support/random.rs"]
-#[allow(dead_code, clippy::unwrap_used, reason = "other tests use what is not used here")]
-mod random;
 
+use crate::support::Random;
 use minicluster::inventory::{
     Hosts,
     output::{ServiceGroup, list, packed},
 };
 use oracle::{Case, Verdict, judge};
-use random::Random;
 use std::{fs, path::Path, sync::Arc};
 
 /// What we refuse though Ansible reads it; each is said in the documentation of `minicluster::inventory`.
@@ -102,7 +97,7 @@ fn every_case_reads_as_ansible_reads_it() {
 
 #[test]
 fn generated_inventories_read_as_ansible_reads_them() {
-    let seed = random::seed();
+    let seed = crate::support::seed();
     let mut random = Random::from_seed(seed);
     let cases = (0..300).map(|index| {
         let (kind, text) = if index % 2 == 0 {
@@ -117,7 +112,7 @@ fn generated_inventories_read_as_ansible_reads_them() {
 
 #[test]
 fn generated_values_mean_what_they_mean_to_ansible() {
-    let seed = random::seed();
+    let seed = crate::support::seed();
     let mut random = Random::from_seed(seed);
     let mut cases = Vec::new();
     for (kind, count) in [("literal", 3000), ("scalar", 3000)] {
@@ -244,7 +239,7 @@ fn a_packed_variable_is_what_was_packed() {
 
 #[test]
 fn services_change_no_variable_of_a_host_and_run_where_they_are_placed() {
-    let seed = random::seed();
+    let seed = crate::support::seed();
     let mut random = Random::from_seed(seed);
     let cases = (0..300).map(|index| {
         let text = if index % 2 == 0 { generate::ini(&mut random) } else { generate::yaml(&mut random) };
@@ -257,7 +252,7 @@ fn services_change_no_variable_of_a_host_and_run_where_they_are_placed() {
 /// only. None may mean different things to both.
 #[test]
 fn damaged_inventories_read_as_ansible_reads_them() {
-    let seed = random::seed();
+    let seed = crate::support::seed();
     let mut random = Random::from_seed(seed);
     let named = named_cases();
     let cases = (0..600).map(|index| {
@@ -286,7 +281,7 @@ fn damaged_inventories_read_as_ansible_reads_them() {
 
 #[test]
 fn no_bytes_make_the_readers_panic() {
-    let seed = random::seed();
+    let seed = crate::support::seed();
     let mut random = Random::from_seed(seed);
     let named = named_cases();
     let label = Arc::from("hosts");

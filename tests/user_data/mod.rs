@@ -1,10 +1,7 @@
 //! The boot configuration: made once, never shown, and what cloud-init itself takes.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests say what they expect")]
 
 mod cloud_init;
 mod fetch;
-#[path = "../support/mod.rs"]
-mod support;
 
 use std::{
     fs,
@@ -13,8 +10,8 @@ use std::{
     process::{Command, Output},
 };
 
+use crate::support::Module;
 use serde_json::{Value, json};
-use support::Module;
 
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ7Hk6sJXgvHhAaGkE9Ypr8PKIXb0cUvxdiEzUdkYjbR you";
 
@@ -30,7 +27,7 @@ fn command(root: &Path, more: &[&str]) -> Output {
     if !keys.exists() {
         fs::write(keys, format!("# a comment\n{KEY}\n")).unwrap();
     }
-    Command::new(support::built("minicluster"))
+    Command::new(crate::support::built("minicluster"))
         .args([
             "user-data",
             "--cluster",
@@ -151,7 +148,7 @@ fn machines_that_no_person_can_log_in_to_are_warned_of() {
         assert!(stderr.starts_with(&format!("warning: {warning}")), "{stderr}");
         assert!(stderr.contains("--authorized-keys") && stderr.lines().count() == 1, "{stderr}");
     }
-    let warned = |answer: &support::Answer| answer.0["warnings"].to_string().contains(warning);
+    let warned = |answer: &crate::support::Answer| answer.0["warnings"].to_string().contains(warning);
     assert!(warned(&user_data(root.path()).with("authorized_keys", json!([])).converges(root.path())));
     assert!(!warned(&user_data(root.path()).run()));
 }

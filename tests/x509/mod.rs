@@ -1,8 +1,4 @@
 //! The X.509 modules as a play runs them, judged by OpenSSL and by Python's `ssl`.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-#[path = "../support/mod.rs"]
-mod support;
 
 mod cluster;
 #[cfg(feature = "fault_points")]

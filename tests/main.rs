@@ -1,0 +1,30 @@
+//! Everything that is tested as a process: the real programs with real arguments, judged by foreign ones. One program,
+//! since each would link the whole crate again.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests say what they expect")]
+
+mod support;
+
+mod action_plugins;
+mod argument_spec;
+mod election;
+mod enrol;
+mod etcd;
+mod golden;
+mod handover;
+mod inventory;
+mod modules;
+mod node_files;
+mod node_state;
+mod placement;
+mod placement_module;
+mod placement_properties;
+mod program;
+mod protocol;
+mod roles;
+mod service_turndown;
+mod service_units;
+mod services;
+mod ssh;
+mod tree;
+mod user_data;
+mod x509;
