@@ -2,16 +2,9 @@
 
 use std::{collections::BTreeSet, path::Path};
 
-const PLUGIN: &str = "in_place.py";
+use crate::support::modules;
 
-/// The programs that are modules.
-fn modules() -> BTreeSet<String> {
-    let sources =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bin").read_dir().expect("src/bin can be read");
-    let names = sources.map(|it| it.expect("its entries can be read").path());
-    let names = names.map(|it| it.file_stem().expect("a source has a name").to_string_lossy().into_owned());
-    names.filter(|name| name != "minicluster").collect()
-}
+const PLUGIN: &str = "in_place.py";
 
 #[test]
 fn every_module_has_the_action_plugin_and_every_link_a_module() {

@@ -4,21 +4,9 @@ use std::{collections::BTreeSet, os::unix::fs::symlink, path::Path, process::Com
 
 use serde_json::{Map, Value, json};
 
-const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+use crate::support::modules;
 
-/// The programs of the package, without the inventory.
-fn modules() -> Vec<String> {
-    let manifest = std::fs::read_to_string(Path::new(ROOT).join("Cargo.toml")).unwrap();
-    let names: Vec<String> = manifest
-        .split("[[bin]]")
-        .skip(1)
-        .filter_map(|part| part.lines().find_map(|line| line.strip_prefix("name = ")))
-        .map(|name| name.trim_matches('"').to_owned())
-        .filter(|name| name != "minicluster")
-        .collect();
-    assert!(names.contains(&"service_units".to_owned()), "the guard sees the modules: {names:?}");
-    names
-}
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 fn say(module: &str, flag: &str) -> String {
     let output = Command::new(crate::support::built(module)).arg(flag).output().unwrap();

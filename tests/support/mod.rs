@@ -5,7 +5,7 @@ mod host;
 mod random;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ffi::{OsStr, OsString},
     io::Write as _,
     path::{Path, PathBuf},
@@ -161,6 +161,13 @@ pub fn built(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let directory = test.ancestors().nth(2).unwrap();
     directory.join(name)
+}
+
+/// The programs that are modules.
+pub fn modules() -> BTreeSet<String> {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bin").read_dir().unwrap();
+    let names = sources.map(|it| it.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned());
+    names.filter(|name| name != "minicluster").collect()
 }
 
 /// The Python that has Ansible.
