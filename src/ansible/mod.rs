@@ -15,6 +15,7 @@ mod nearest;
 mod outcome;
 mod program;
 pub mod python;
+mod reports;
 mod scalar;
 pub mod secret;
 
@@ -23,4 +24,5 @@ pub use module::{Module, Task};
 pub use nearest::nearest;
 pub use outcome::{Diff, Outcome};
 pub use program::run;
+pub use reports::{LIMIT as REPORT_LIMIT, Reports};
 pub use secret::Secret;

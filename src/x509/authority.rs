@@ -32,7 +32,7 @@ crate::arguments! {
         pub domain: String => Argument::str().required(),
         /// Every host of the inventory, also those that take no part in this run.
         pub hosts: BTreeSet<String> => Argument::list(Argument::str()).required(),
-        /// What `x509_request` returned, by host.
+        /// What `x509_request` returned, by host: as JSON text, or as it is.
         pub reports: Reports => Argument::dict().required(),
         /// How long a new CA is valid.
         pub lifetime: String => Argument::str().default("3650d"),

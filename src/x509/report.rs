@@ -1,8 +1,8 @@
 //! What the modules tell each other through Ansible: requests, certificates, refusals.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::net::IpAddr;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{service::Side, state::Standing};
@@ -48,31 +48,8 @@ pub struct Report {
     pub reported_addresses: Vec<IpAddr>,
 }
 
-/// Reports by host. One that cannot be read is that host's failure, not the play's.
-pub struct Reports(BTreeMap<String, Result<Report, String>>);
-
-impl<'de> Deserialize<'de> for Reports {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let given = BTreeMap::<String, Value>::deserialize(deserializer)?;
-        let read = |value| {
-            serde_json::from_value(value)
-                .map_err(|error| format!("what the host reported is not understood: {error}"))
-        };
-        Ok(Self(given.into_iter().map(|(host, value)| (host, read(value))).collect()))
-    }
-}
-
-impl Reports {
-    /// Every host with what it reported, or why that cannot be read.
-    pub fn all(&self) -> impl Iterator<Item = (&String, &Result<Report, String>)> {
-        self.0.iter()
-    }
-
-    /// Reports that could be read.
-    pub fn understood(&self) -> impl Iterator<Item = (&String, &Report)> {
-        self.0.iter().filter_map(|(host, it)| Some((host, it.as_ref().ok()?)))
-    }
-}
+/// Reports by host.
+pub type Reports = crate::ansible::Reports<Report>;
 
 /// A certificate that was issued, on its way to the host.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

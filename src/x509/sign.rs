@@ -40,7 +40,7 @@ crate::arguments! {
         pub groups: BTreeMap<String, Vec<String>> => Argument::dict().required(),
         /// Variables that hold for the whole cluster. A host for which `x509_request` was given others is refused.
         pub settings: Map<String, Value> => Argument::dict().default(json!({})),
-        /// What `x509_request` returned, by host.
+        /// What `x509_request` returned, by host: as JSON text, or as it is.
         pub reports: Reports => Argument::dict().required(),
         /// `ansible_host` by host. With `report_addresses` every host of the inventory is needed.
         pub ansible_hosts: BTreeMap<String, String> => Argument::dict().default(json!({})),

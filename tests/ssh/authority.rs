@@ -152,11 +152,18 @@ fn a_host_gets_no_name_of_another_and_a_stranger_none() {
     let site = Site::new(&["host1", "host2"]);
     let stranger = site.module().with("reports", json!({"evil": site.report("host1")})).fail();
     assert!(stranger.contains("'evil' is no host"), "{stranger}");
-    let answer =
-        site.module().with("reports", json!({"host1": {"keys": 7}, "host2": site.report("host2")})).run();
-    assert_eq!(answer.0["hosts"]["host1"], json!([]), "one that talks nonsense costs nobody else");
-    assert_eq!(answer.0["hosts"]["host2"].as_array().unwrap().len(), 3);
-    assert!(answer.0["warnings"][0].as_str().unwrap().contains("host1"));
+    let good = site.report("host2");
+    for nonsense in [json!({"keys": 7}), json!(r#"{"zzz": NaN}"#), json!("[".repeat(200))] {
+        let answer =
+            site.module().with("reports", json!({"host1": nonsense, "host2": good.to_string()})).run();
+        assert_eq!(answer.0["hosts"]["host1"], json!([]), "one that talks nonsense costs nobody else");
+        assert_eq!(answer.0["hosts"]["host2"].as_array().unwrap().len(), 3);
+        assert!(answer.0["warnings"][0].as_str().unwrap().contains("host1"));
+        let refused = answer.0["refused"]["host1"].as_str().unwrap();
+        assert!(refused.contains("not understood"), "{refused}");
+        let told = Module::new("ssh_trust", json!({"step": "install", "refused": refused})).fail();
+        assert!(told.contains(refused), "{told}");
+    }
 }
 
 #[test]

@@ -80,6 +80,7 @@ fn a_host_that_asks_for_what_is_not_its_own() {
         ("no client certificate '../x'", |it| it["requests"][0]["credential"] = json!("../x")),
         ("is requested twice", |it| it["requests"][1] = it["requests"][0].clone()),
         ("what the host reported is not understood", |it| *it = json!("nonsense")),
+        ("what the host reported is not understood", |it| *it = json!(r#"{"zzz": NaN}"#)),
         ("what the host reported is not understood", |it| it["requests"] = json!([{"credential": 5}])),
         ("trusts another cluster's CA", |it| it["anchors"] = json!(["00ff"])),
     ] {

@@ -28,7 +28,7 @@ use super::{
     krl::RevocationList,
     pair::Pair,
 };
-use crate::ansible::{Argument, Diff, Module, Outcome, Task, duration, fault};
+use crate::ansible::{Argument, Diff, Module, Outcome, Reports, Task, duration, fault};
 
 crate::arguments! {
     /// A user who gets a certificate.
@@ -52,8 +52,8 @@ crate::arguments! {
         pub private_dir: PathBuf => Argument::path().required(),
         /// Names and addresses of every host of the inventory, by host, also of those that take no part in this run.
         pub hosts: BTreeMap<String, Vec<String>> => Argument::dict().required(),
-        /// What `ssh_trust` returned, by host.
-        pub reports: BTreeMap<String, Value> => Argument::dict().default(json!({})),
+        /// What `ssh_trust` returned, by host: as JSON text, or as it is.
+        pub reports: Reports<Report> => Argument::dict().default(json!({})),
         /// Users who get a certificate; whoever is named no more loses it.
         pub users: Vec<User> => Argument::list(Argument::options::<User>()).default(json!([])),
         /// How long a host's certificate is valid.
@@ -66,13 +66,13 @@ crate::arguments! {
 }
 
 /// What a host says of its keys. All of it is a claim; which names it gets is decided here.
-#[derive(Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-struct Report {
+pub struct Report {
     keys: Vec<HostKey>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 struct HostKey {
     key: PublicKey,
     certificate: Option<String>,
@@ -93,8 +93,9 @@ pub struct Plan {
     revoked: RevocationList,
     /// Certificates to sign, by what they replace them for.
     wanted: Vec<(Wanted, &'static str)>,
+    /// Why hosts get no certificate.
+    refused: BTreeMap<String, String>,
     changed: bool,
-    warnings: Vec<String>,
     _lock: Option<Store>,
 }
 
@@ -162,28 +163,28 @@ fn decide(params: Params, lock: Option<Store>, now: u64) -> Result<Plan> {
         index: Index::read(&folder.index())?,
         revoked: folder.revoked()?,
         wanted: Vec::new(),
+        refused: BTreeMap::new(),
         changed: true,
-        warnings: Vec::new(),
         _lock: lock,
         folder,
         params,
     };
     let lifetime = seconds("lifetime", &plan.params.lifetime)?;
-    for (name, report) in &plan.params.reports {
+    for (name, report) in plan.params.reports.all() {
         let Some(names) = plan.params.hosts.get(name) else {
             bail!("option 'reports': '{name}' is no host of the inventory");
         };
-        let report: Report = match serde_json::from_value(report.clone()) {
+        let report = match report {
             Ok(report) => report,
-            Err(error) => {
-                plan.warnings.push(format!("what {name} reported is not understood: {error}"));
+            Err(reason) => {
+                plan.refused.insert(name.clone(), reason.clone());
                 continue;
             }
         };
-        for HostKey { key, certificate } in report.keys {
-            let (id, principals) = (name.clone(), names.clone());
+        for HostKey { key, certificate } in &report.keys {
+            let (id, key, principals) = (name.clone(), key.clone(), names.clone());
             let wanted = Wanted { kind: Kind::Host, id, key, principals, lifetime };
-            let found = certificate.and_then(|it| Certificate::read(&it).ok());
+            let found = certificate.as_ref().and_then(|it| Certificate::read(it).ok());
             plan.wanted.extend(plan.need(wanted, found.as_ref())?);
         }
     }
@@ -313,7 +314,7 @@ impl Plan {
         list: &RevocationList,
     ) -> Outcome {
         let mut hosts: BTreeMap<&str, Vec<Value>> =
-            self.params.reports.keys().map(|it| (it.as_str(), Vec::new())).collect();
+            self.params.reports.all().map(|(it, _)| (it.as_str(), Vec::new())).collect();
         let mut diff = Vec::new();
         for (wanted, reason, certificate) in signed {
             let after =
@@ -324,10 +325,12 @@ impl Plan {
                 list.push(json!({"key": wanted.key, "certificate": certificate, "reason": reason}));
             }
         }
+        let warnings = self.refused.iter().map(|(host, it)| format!("no certificates for '{host}': {it}"));
         let mut outcome =
-            Outcome { changed: self.changed, diff, warnings: self.warnings.clone(), ..Outcome::default() };
+            Outcome { changed: self.changed, diff, warnings: warnings.collect(), ..Outcome::default() };
         for (name, value) in [
             ("hosts", json!(hosts)),
+            ("refused", json!(self.refused)),
             ("known_hosts", json!(host.map(|it| self.params.known_hosts(it)))),
             ("user_ca", json!(user)),
             ("revoked", json!(BASE64_STANDARD.encode(list.to_bytes()))),

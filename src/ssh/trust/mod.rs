@@ -6,7 +6,7 @@ mod users;
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use serde::Deserialize;
 use serde_json::json;
 use time::OffsetDateTime;
@@ -45,6 +45,8 @@ crate::arguments! {
         pub step: String => Argument::str().required().choices(&["ask", "install"]),
         /// This host's certificates, as `ssh_ca` returned them.
         pub certificates: Vec<Delivery> => Argument::list(Argument::dict()).default(json!([])),
+        /// Why `ssh_ca` refused this host; the module fails and says so.
+        pub refused: String => Argument::str().default(""),
         /// The line with which every host is recognised, as `ssh_ca` returned it.
         pub known_hosts: Option<String> => Argument::str(),
         /// The CA of users, as `ssh_ca` returned it.
@@ -77,6 +79,9 @@ impl Module for SshTrust {
     type Plan = Plan;
 
     fn plan(params: Params, _task: &Task) -> Result<Plan> {
+        if !params.refused.is_empty() {
+            bail!("the control node refused this host's certificates: {}", params.refused);
+        }
         let sshd = Sshd {
             program: params.sshd.clone(),
             config: params.sshd_config.clone(),
