@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 /// A place in a text file, counted from 1; 0 stands for "the whole file" or "the whole line".
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Location {
     /// Line.
     pub line: usize,

@@ -2,7 +2,7 @@
 
 use super::{Hosts, ini, yaml};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::yaml::{Node, Value as Shape, load};
+use crate::yaml::{Node, Value as Shape, load, load_with_contested};
 use std::{os::unix::fs::PermissionsExt, path::Path, sync::Arc};
 
 impl Hosts {
@@ -65,9 +65,11 @@ enum Attempt {
 fn read_yaml(label: &Arc<str>, text: &str) -> Attempt {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let unusual = yaml::unusual_character(label, text);
-    match load(label, text) {
-        Ok(root) if is_inventory(&root) => Attempt::Inventory(if let Some(mistake) = unusual {
+    match load_with_contested(label, text) {
+        Ok((root, contested)) if is_inventory(&root) => Attempt::Inventory(if let Some(mistake) = unusual {
             Err(vec![mistake])
+        } else if !contested.is_empty() {
+            Err(contested)
         } else {
             let json = serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
             yaml::read(label, text, &root, json)

@@ -1,12 +1,12 @@
 //! From the parser's events to the tree: anchors, aliases, merge keys and limits.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use serde_saphyr::granit_parser::{Event, Marker, Parser, ScalarStyle, ScanError, StrInput};
 
 use super::{Entry, Node, Position, Value};
-use crate::diagnostic::{Diagnostic, Location};
+use crate::diagnostic::{Diagnostic, Diagnostics, Location};
 
 /// Deeper nesting than any file of this project has; keeps recursion from exhausting the stack.
 const DEPTH: usize = 64;
@@ -18,9 +18,25 @@ const NODES: usize = 1_000_000;
 /// # Errors
 /// What is not YAML, with its position in `file`.
 pub fn load(file: &str, text: &str) -> Result<Node, Box<Diagnostic>> {
-    Loader { parser: Parser::new_from_str(text), file: file.into(), anchors: HashMap::new(), nodes: 0 }
-        .document()
-        .map_err(Box::new)
+    Ok(load_with_contested(file, text)?.0)
+}
+
+/// The same, and every merged key whose value depends on the version of `PyYAML`: it compares keys by the identity
+/// of their text from 6.0.4 on, which differs for keys of one character and others.
+///
+/// # Errors
+/// What is not YAML, with its position in `file`.
+pub fn load_with_contested(file: &str, text: &str) -> Result<(Node, Diagnostics), Box<Diagnostic>> {
+    let mut loader = Loader {
+        parser: Parser::new_from_str(text),
+        file: file.into(),
+        anchors: HashMap::new(),
+        nodes: 0,
+        overriding: HashSet::new(),
+        contested: Diagnostics::new(),
+    };
+    let root = loader.document().map_err(Box::new)?;
+    Ok((root, loader.contested))
 }
 
 struct Loader<'text> {
@@ -28,10 +44,13 @@ struct Loader<'text> {
     file: Arc<str>,
     anchors: HashMap<usize, (Node, usize)>,
     nodes: usize,
+    /// Where keys of one character stand that override a merged or earlier one in their mapping.
+    overriding: HashSet<Location>,
+    contested: Diagnostics,
 }
 
 impl<'text> Loader<'text> {
-    fn document(mut self) -> Result<Node, Diagnostic> {
+    fn document(&mut self) -> Result<Node, Diagnostic> {
         let mut root = None;
         loop {
             let (event, at) = self.next()?;
@@ -45,7 +64,7 @@ impl<'text> Loader<'text> {
             }
         }
         Ok(root.unwrap_or_else(|| Node {
-            position: Position { file: self.file, location: Location { line: 1, column: 1 } },
+            position: Position { file: self.file.clone(), location: Location { line: 1, column: 1 } },
             tag: None,
             value: Value::Scalar(String::new(), true),
         }))
@@ -101,7 +120,7 @@ impl<'text> Loader<'text> {
     }
 
     fn mapping(&mut self, depth: usize) -> Result<Vec<Entry>, Diagnostic> {
-        let (mut entries, mut merged) = (Vec::new(), Vec::new());
+        let (mut entries, mut merged) = (Vec::new(), Merged::default());
         loop {
             let key = match self.next()? {
                 (Event::MappingEnd, _) => break,
@@ -110,12 +129,35 @@ impl<'text> Loader<'text> {
             let (event, at) = self.next()?;
             let value = self.node(event, at, depth + 1)?;
             if key.plain() == Some("<<") {
-                merge(value, &mut merged)?;
+                merged.add(value, &self.overriding)?;
             } else {
                 entries.push(Entry { key, value });
             }
         }
-        Ok(overridden(merged, entries))
+        Ok(self.overridden(merged, entries))
+    }
+
+    /// What is merged in, with what is written in the mapping itself in its place; a key that is written twice
+    /// is still there twice.
+    fn overridden(&mut self, merged: Merged, written: Vec<Entry>) -> Vec<Entry> {
+        let Merged { entries: mut all, contested } = merged;
+        // What is written in the mapping itself counts in every version.
+        let is_written = |text: &String| written.iter().any(|entry| entry.key.text() == Some(text));
+        let contested = contested.into_iter().filter(|(text, _)| !is_written(text));
+        self.contested.extend(contested.map(|(_, mistake)| mistake));
+        let mut open: Vec<bool> = vec![true; all.len()];
+        for entry in written {
+            if is_short(&entry.key) && all.iter().any(|other| rivals(other, &entry)) {
+                self.overriding.insert(entry.key.position.location);
+            }
+            let place = all.iter().zip(&open).position(|(other, open)| *open && same(&other.key, &entry.key));
+            if let Some(place) = place {
+                (all[place], open[place]) = (entry, false);
+            } else {
+                all.push(entry);
+            }
+        }
+        all
     }
 
     fn count(&mut self, nodes: usize, at: &Position) -> Result<(), Diagnostic> {
@@ -136,41 +178,68 @@ impl<'text> Loader<'text> {
     }
 }
 
-/// Collects what `<<: value` brings in, a mapping or a list of them: of equal keys the last one counts, so
-/// the first of a list comes last.
-fn merge(value: Node, into: &mut Vec<Entry>) -> Result<(), Diagnostic> {
-    match value.value {
-        Value::Mapping(entries) => into.extend(entries),
-        Value::Sequence(items) if items.iter().all(|item| item.entries().is_some()) => {
-            for item in items.into_iter().rev() {
-                merge(item, into)?;
-            }
-        }
-        _ => return Err(value.position.mistake("'<<' merges dictionaries: give one, or a list of them")),
-    }
-    Ok(())
+/// What the `<<` of one mapping bring in: of a list the first value counts, of several `<<` the last.
+#[derive(Default)]
+struct Merged {
+    entries: Vec<Entry>,
+    /// Keys on whose value versions of `PyYAML` disagree.
+    contested: Vec<(String, Diagnostic)>,
 }
 
-/// What is merged in, with what is written in the mapping itself in its place; a key that is written twice
-/// is still there twice.
-fn overridden(merged: Vec<Entry>, written: Vec<Entry>) -> Vec<Entry> {
-    let mut all: Vec<Entry> = Vec::with_capacity(merged.len() + written.len());
-    for entry in merged {
-        match all.iter_mut().find(|other| same(&other.key, &entry.key)) {
-            Some(other) => *other = entry,
-            None => all.push(entry),
+impl Merged {
+    /// Adds what `<<: value` brings in, a mapping or a list of them.
+    fn add(&mut self, value: Node, overriding: &HashSet<Location>) -> Result<(), Diagnostic> {
+        let position = value.position;
+        let mistake = || position.mistake("'<<' merges dictionaries: give one, or a list of them");
+        let items = match value.value {
+            Value::Sequence(items) => items.into_iter().map(|item| item.value).collect(),
+            mapping => vec![mapping],
+        };
+        let mut brought: Vec<Entry> = Vec::new();
+        for item in items {
+            let Value::Mapping(entries) = item else { return Err(mistake()) };
+            let before = brought.len();
+            for entry in entries {
+                let short = is_short(&entry.key);
+                let (earlier, own) = brought.split_at(before);
+                if earlier.iter().any(|other| rivals(other, &entry))
+                    || short && overriding.contains(&entry.key.position.location)
+                    || short && own.iter().chain(&self.entries).any(|other| rivals(other, &entry))
+                {
+                    self.contest(&position, &entry.key);
+                }
+                if !earlier.iter().any(|other| same(&other.key, &entry.key)) {
+                    brought.push(entry);
+                }
+            }
         }
-    }
-    let mut open: Vec<bool> = vec![true; all.len()];
-    for entry in written {
-        let place = all.iter().zip(&open).position(|(other, open)| *open && same(&other.key, &entry.key));
-        if let Some(place) = place {
-            (all[place], open[place]) = (entry, false);
-        } else {
-            all.push(entry);
+        for entry in brought {
+            match self.entries.iter_mut().find(|other| same(&other.key, &entry.key)) {
+                Some(other) => *other = entry,
+                None => self.entries.push(entry),
+            }
         }
+        Ok(())
     }
-    all
+
+    fn contest(&mut self, at: &Position, key: &Node) {
+        let text = key.text().unwrap_or_default().to_owned();
+        let message = format!(
+            "the key {text} is merged in with two different values, and which one counts depends on the version of \
+             PyYAML; write it in this mapping itself"
+        );
+        self.contested.push((text, at.mistake(message)));
+    }
+}
+
+/// A key that Python has only one object for.
+fn is_short(key: &Node) -> bool {
+    key.text().is_some_and(|text| text.chars().nth(1).is_none())
+}
+
+/// Whether two entries give one key different values.
+fn rivals(left: &Entry, right: &Entry) -> bool {
+    left.key.text().is_some() && left.key.text() == right.key.text() && !left.value.is_alike(&right.value)
 }
 
 /// Whether two keys are written alike; `yes` and `"yes"` may differ.
@@ -209,6 +278,7 @@ mod tests {
             ("a: &x {k: 1}\nb: *x\n", "{a:{k:1} b:{k:1}}"),
             ("a: &x {k: 1, l: 2}\nb: {<<: *x, k: 3}\n", "{a:{k:1 l:2} b:{k:3 l:2}}"),
             ("b:\n  <<: [{k: 1}, {k: 2, m: 3}]\n", "{b:{k:1 m:3}}"),
+            ("b: {<<: {k: 1}, l: 0, <<: {k: 2, m: 3}}\n", "{b:{k:2 m:3 l:0}}"),
             ("a: 1\na: 2\n", "{a:1 a:2}"),
         ] {
             assert_eq!(show(&load("f.yml", text).unwrap()), tree, "{text}");
@@ -233,6 +303,34 @@ mod tests {
             mistake("a: {<<: 1}\n"),
             "f.yml:1:9: '<<' merges dictionaries: give one, or a list of them"
         );
+    }
+
+    #[test]
+    fn what_versions_of_pyyaml_merge_differently_is_contested() {
+        let contested = |text| load_with_contested("f.yml", text).expect("YAML").1.len();
+        for text in [
+            "{<<: [{key: 1}, {key: 2}]}",
+            "{<<: [{key: 1}, {'key': 2}]}",
+            "{<<: {<<: [{key: 1}, {key: 2}]}}",
+            "{<<: {k: 1, k: 2}}",
+            "{<<: {k: 1}, <<: {k: 2}}",
+            "{<<: {<<: {k: 1}, k: 2}}",
+            "{<<: {k: 2, <<: {k: 1}}}",
+        ] {
+            assert_eq!(contested(text), 1, "{text}");
+        }
+        for text in [
+            "{<<: [{key: 1}, {key: 2}], key: 3}",
+            "{<<: {<<: [{key: 1}, {key: 2}], key: 3}}",
+            "{<<: [{key: 1, k: }, {key: 1, k: }]}",
+            "{<<: {key: 1, key: 2}}",
+            "{<<: {key: 1}, <<: {key: 2}}",
+            "{<<: {<<: {key: 1}, key: 2}}",
+            "{<<: {k: 1}, k: 2}",
+            "{a: &a {k: 1}, b: {<<: [*a, *a]}}",
+        ] {
+            assert_eq!(contested(text), 0, "{text}");
+        }
     }
 
     #[test]

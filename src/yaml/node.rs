@@ -87,6 +87,24 @@ impl Node {
         }
     }
 
+    /// Whether another node has the same content, wherever it stands.
+    #[must_use]
+    pub fn is_alike(&self, other: &Self) -> bool {
+        let content = match (&self.value, &other.value) {
+            (Value::Sequence(ours), Value::Sequence(theirs)) => {
+                ours.len() == theirs.len() && ours.iter().zip(theirs).all(|(one, other)| one.is_alike(other))
+            }
+            (Value::Mapping(ours), Value::Mapping(theirs)) => {
+                let alike = |(one, other): (&Entry, &Entry)| {
+                    one.key.is_alike(&other.key) && one.value.is_alike(&other.value)
+                };
+                ours.len() == theirs.len() && ours.iter().zip(theirs).all(alike)
+            }
+            (ours, theirs) => ours == theirs,
+        };
+        content && self.tag == other.tag
+    }
+
     /// Whether nothing was written here, or `null`.
     #[must_use]
     pub fn is_null(&self) -> bool {

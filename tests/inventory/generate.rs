@@ -281,6 +281,8 @@ fn yaml_variables(random: &mut Random, text: &mut String, indent: usize) {
         ".inf",
         "é",
         "{<<: [{a: 1}, {a: 2, c: 3}]}",
+        "{<<: [{one: 1, b: 2}, {b: 2, three: 3}], one: 4}",
+        "{<<: {<<: {one: 1, two: 2}, one: 3}}",
     ];
     for _ in 0..random.below(3) {
         let name = random.one(&["a", "b", "zone", "ansible_group_priority", "k1", "x y", "3", "yes", "'4'"]);
