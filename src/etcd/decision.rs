@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::{Data, Id, Member, Observation, Record, State, observation::Observations};
+use super::{
+    Data, Id, Member, Observation, Record, State, Verdict, observation::Observations, verdict, words_needed,
+};
 
 /// What one host has to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -16,7 +18,7 @@ pub enum Step {
     Found,
     /// Become a member through the majority.
     Join,
-    /// The majority removed it: put the old data aside, then join.
+    /// The majority removed it: put the old data aside, once the others have said so again, then join.
     Rejoin,
     /// Tell the majority its new peer URL.
     Readdress,
@@ -69,13 +71,13 @@ pub fn decide(situation: &Situation, token: &str) -> Decision {
     {
         record.state = State::Founded;
     }
-    let membership = situation.membership(record.cluster_id);
+    let lists = situation.lists(record.cluster_id);
     let steps = situation
         .observed
         .iter()
-        .map(|(host, seen)| (host.clone(), situation.step(host, seen, &record, membership)))
+        .map(|(host, seen)| (host.clone(), situation.step(host, seen, &record, &lists)))
         .collect();
-    let departed = membership.map(|it| situation.departed(it)).unwrap_or_default();
+    let departed = situation.departed(&lists);
     Decision { record: Some(record), steps, departed }
 }
 
@@ -113,66 +115,67 @@ impl Situation {
         }
     }
 
-    /// The record is lost: the cluster is the one that answers, or that most hosts hold, or the only one.
+    /// The record is lost: the cluster is the one that enough hosts hold.
     fn rebuild(&self, unseen: &[&str]) -> Result<Id, String> {
         let mut holders: BTreeMap<Id, Vec<&str>> = BTreeMap::new();
         for (host, data) in self.observed.iter().filter_map(|(host, seen)| Some((host, seen.data?))) {
             holders.entry(data.cluster_id).or_default().push(host);
         }
-        let answering: BTreeSet<Id> = self
-            .observed
-            .values()
-            .filter(|it| it.members.is_some())
-            .filter_map(|it| Some(it.data?.cluster_id))
-            .collect();
-        let majority =
-            holders.iter().find(|(_, hosts)| hosts.len() > self.expected.len() / 2).map(|(id, _)| *id);
-        let only =
-            if unseen.is_empty() && holders.len() == 1 { holders.keys().next().copied() } else { None };
-        let alone = if answering.len() == 1 { answering.first().copied() } else { None };
-        if let (Some(id), true) = (alone.or(majority).or(only), answering.len() < 2) {
+        let needed = words_needed(self.expected.len());
+        let mut held = holders.iter().filter(|(_, hosts)| hosts.len() >= needed).map(|(id, _)| *id);
+        if let (Some(id), None) = (held.next(), held.next()) {
             return Ok(id);
         }
         let found: Vec<String> =
             holders.iter().map(|(id, hosts)| format!("{id} on {}", hosts.join(", "))).collect();
         Err(format!(
-            "etcd.json is missing, and the hosts' data does not say which cluster is the right one: {}{}. Run again \
-             with every host, or move the data directory away on the hosts whose data is not wanted",
+            "etcd.json is missing, and the hosts' data does not say which cluster is the right one: {}{}. It is the one \
+             that {needed} of {} hosts hold. Run again with every host, or move the data directory away on the hosts \
+             whose data is not wanted, or put etcd.json back",
             found.join("; "),
             if unseen.is_empty() { String::new() } else { format!("; no answer from {}", unseen.join(", ")) },
+            self.expected.len(),
         ))
     }
 
-    /// The members, as one of them tells with the majority behind it.
-    fn membership(&self, cluster_id: Id) -> Option<&[Member]> {
-        self.observed.values().find_map(|seen| {
-            let data = seen.data.filter(|it| it.cluster_id == cluster_id)?;
-            let members = seen.members.as_deref()?;
-            members.iter().any(|it| it.id == data.member_id).then_some(members)
-        })
+    /// The members, as each of them tells that says it has the majority behind it. No single one is believed.
+    fn lists(&self, cluster_id: Id) -> Vec<&[Member]> {
+        let mut lists = Vec::new();
+        for seen in self.observed.values() {
+            if let (Some(data), Some(members)) = (seen.data, seen.members.as_deref())
+                && data.cluster_id == cluster_id
+                && members.iter().any(|it| it.id == data.member_id)
+            {
+                lists.push(members);
+            }
+        }
+        lists
     }
 
-    fn step(&self, host: &str, seen: &Observation, record: &Record, membership: Option<&[Member]>) -> Step {
-        match (seen.data, membership) {
-            (Some(data), _) if data.cluster_id != record.cluster_id => Step::Refuse(format!(
+    fn step(&self, host: &str, seen: &Observation, record: &Record, lists: &[&[Member]]) -> Step {
+        match seen.data {
+            Some(data) if data.cluster_id != record.cluster_id => Step::Refuse(format!(
                 "this host holds data of etcd cluster {}, but the cluster here is {}. If that data is not wanted, move \
                  its data directory away and run again",
                 data.cluster_id, record.cluster_id
             )),
-            (Some(_), None) => Step::Start,
-            (Some(data), Some(members)) => match members.iter().find(|it| it.id == data.member_id) {
-                None => Step::Rejoin,
-                Some(member)
-                    if self.expected.get(host).is_some_and(|it| member.peer_urls != [it.as_str()]) =>
-                {
-                    Step::Readdress
-                }
-                Some(_) => Step::Start,
+            Some(data) => match verdict(data.member_id, lists.iter().copied(), self.expected.len()) {
+                Verdict::Removed => Step::Rejoin,
+                Verdict::Listed if self.is_elsewhere(host, data.member_id, lists) => Step::Readdress,
+                // Unclear: it may be the data that all others want, and starting it harms nothing.
+                Verdict::Listed | Verdict::Unclear { .. } => Step::Start,
             },
-            (None, Some(_)) => Step::Join,
-            (None, None) if record.state == State::Founding => self.found(host, record),
-            (None, None) => self.join_without_majority(host, record),
+            None if !lists.is_empty() => Step::Join,
+            None if record.state == State::Founding => self.found(host, record),
+            None => self.join_without_majority(host, record),
         }
+    }
+
+    /// Whether most of those that list a host's member list it at another address than the inventory has.
+    fn is_elsewhere(&self, host: &str, member: Id, lists: &[&[Member]]) -> bool {
+        let Some(url) = self.expected.get(host) else { return false };
+        let entries = || lists.iter().flat_map(|it| it.iter()).filter(|it| it.id == member);
+        2 * entries().filter(|it| it.peer_urls != [url.as_str()]).count() > entries().count()
     }
 
     /// A founder starts without data only while every founder was seen to know of no election.
@@ -212,14 +215,16 @@ impl Situation {
         ))
     }
 
-    fn departed(&self, members: &[Member]) -> Vec<Member> {
+    /// Those that most of the lists have and no host stands for. Who removes them looks at its own list again.
+    fn departed(&self, lists: &[&[Member]]) -> Vec<Member> {
         let present: BTreeSet<Id> =
             self.observed.values().filter_map(|it| Some(it.data?.member_id)).collect();
-        let wanted = |member: &Member| {
-            present.contains(&member.id)
-                || self.expected.contains_key(&member.name)
-                || self.expected.values().any(|it| member.peer_urls.contains(it))
-        };
-        members.iter().filter(|it| !wanted(it)).cloned().collect()
+        let unwanted = |it: &&Member| !present.contains(&it.id) && !it.is_of(&self.expected);
+        let mut departed: BTreeMap<Id, (usize, &Member)> = BTreeMap::new();
+        for member in lists.iter().flat_map(|it| it.iter()).filter(unwanted) {
+            departed.entry(member.id).or_insert((0, member)).0 += 1;
+        }
+        let most = |(words, member): (usize, &Member)| (2 * words > lists.len()).then(|| member.clone());
+        departed.into_values().filter_map(most).collect()
     }
 }

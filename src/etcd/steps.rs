@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use super::{Client, Data, Id, Member};
+use super::{Client, Data, Id, Member, Verdict, verdict};
 use crate::{
     ansible::{
         fault::point,
@@ -36,8 +36,12 @@ pub struct Host {
     pub first_start: PathBuf,
     /// The unit; `None`: whoever calls starts it.
     pub unit: Option<String>,
+    /// This host's own etcd.
+    pub own: Client,
     /// The other members.
     pub others: Client,
+    /// Host → peer URL of every host that ought to be a member.
+    pub expected: BTreeMap<String, String>,
     /// What the unit reads at its start, and the ledger to record that in, for `service_units`.
     pub inputs: Vec<PathBuf>,
     /// The ledger's directory.
@@ -79,10 +83,6 @@ impl Host {
         // It may still run on files that were removed under it.
         self.stop()?;
         point("etcd_member:stopped");
-        if let Some(data) = Data::read(&self.data_dir)? {
-            self.put_aside(data.member_id)?;
-            point("etcd_member:put_aside");
-        }
         let majority = self.announce()?;
         point("etcd_member:announced");
         let mut members = BTreeMap::new();
@@ -105,15 +105,69 @@ impl Host {
         Ok(())
     }
 
+    /// Puts the data of `member` aside, which the cluster removed, and becomes another one. That it was removed is what
+    /// reports say; the others are asked again now, and nothing is touched while one of them, or this host's own etcd,
+    /// still lists it.
+    pub fn rejoin(&self, member: Id) -> Result<()> {
+        self.confirm_removal(member)?;
+        self.stop()?;
+        if Data::read(&self.data_dir)?.is_some_and(|it| it.member_id == member) {
+            self.put_aside(member)?;
+            point("etcd_member:put_aside");
+        }
+        self.join()
+    }
+
+    fn confirm_removal(&self, member: Id) -> Result<()> {
+        let begin = Instant::now();
+        loop {
+            let endpoints: Vec<&String> = self.own.endpoints.iter().chain(&self.others.endpoints).collect();
+            let lists = thread::scope(|scope| {
+                let ask = |it| scope.spawn(move || self.ask_one(it).with_majority()?.members().ok());
+                let asked: Vec<_> = endpoints.iter().map(|it| ask(it)).collect();
+                asked.into_iter().map(|it| it.join().ok().flatten()).collect::<Vec<_>>()
+            });
+            match verdict(member, lists.iter().flatten().map(Vec::as_slice), self.expected.len()) {
+                Verdict::Removed => return Ok(()),
+                Verdict::Listed => {
+                    let lists_it = |list: &Option<Vec<Member>>| {
+                        list.as_ref().is_some_and(|it| it.iter().any(|it| it.id == member))
+                    };
+                    let by = endpoints.iter().zip(&lists).filter(|(_, list)| lists_it(list));
+                    bail!(
+                        "etcd at {} still lists member {member}, which is this host, so its data stays where it is, \
+                         although others reported that the member was removed. Run again; if this comes again, the \
+                         hosts of the cluster contradict each other: compare `minicluster-etcdctl member list` on each",
+                        by.map(|(url, _)| url.as_str()).collect::<Vec<_>>().join(", ")
+                    );
+                }
+                Verdict::Unclear { said, needed } if begin.elapsed() >= self.patience => bail!(
+                    "{said} other members say that the cluster removed member {member}, which is this host, but {needed} \
+                     have to before its data is put aside. Bring the others back and run again; or, if the data is not \
+                     wanted, stop etcd here, move {} away, and run again",
+                    self.data_dir.display()
+                ),
+                // Another machine's state: there is no event to wait for.
+                Verdict::Unclear { .. } => thread::sleep(Duration::from_millis(200)),
+            }
+        }
+    }
+
+    /// A client of one other member.
+    fn ask_one(&self, endpoint: &str) -> Client {
+        Client { endpoints: vec![endpoint.to_owned()], ..self.others.clone() }
+    }
+
     /// Tells the majority where this member is now.
     pub fn readdress(&self, id: Id) -> Result<()> {
         self.majority()?.readdress(id, &self.peer_url)
     }
 
-    /// Removes `members`, as far as they are still there.
+    /// Removes `members`, as far as they are still there and stand for no host that ought to be a member.
     pub fn expel(&self, members: &[Id]) -> Result<()> {
         let majority = self.majority()?;
-        for member in majority.members()?.iter().filter(|it| members.contains(&it.id)) {
+        let is_gone = |it: &&Member| members.contains(&it.id) && !it.is_of(&self.expected);
+        for member in majority.members()?.iter().filter(is_gone) {
             majority.remove(member.id)?;
             point("etcd_member:expelled");
         }
@@ -141,9 +195,12 @@ impl Host {
     /// No majority, but perhaps only because a killed run announced this host: a cluster of one that was
     /// told of a second member waits for it.
     fn announced_before(&self) -> Option<Client> {
-        let one = |endpoint: &String| Client { endpoints: vec![endpoint.clone()], ..self.others.clone() };
         let waits = |it: &Member| it.name.is_empty() && self.is_at_its_url(it);
-        self.others.endpoints.iter().map(one).find(|it| it.members().is_ok_and(|it| it.iter().any(waits)))
+        self.others
+            .endpoints
+            .iter()
+            .map(|it| self.ask_one(it))
+            .find(|it| it.members().is_ok_and(|it| it.iter().any(waits)))
     }
 
     fn is_at_its_url(&self, member: &Member) -> bool {

@@ -65,6 +65,10 @@ impl Cluster {
         format!("http://127.0.0.1:{}", self.hosts[host].peer)
     }
 
+    fn peer_urls(&self, hosts: &[usize]) -> BTreeMap<String, String> {
+        hosts.iter().map(|it| (name(*it), self.peer_url(*it))).collect()
+    }
+
     fn client_url(&self, host: usize) -> String {
         format!("http://127.0.0.1:{}", self.hosts[host].client)
     }
@@ -79,6 +83,7 @@ impl Cluster {
                 "step": step, "name": name(host), "unit": "", "timeout": 20, "endpoints": endpoints,
                 "peer_url": self.peer_url(host), "client_url": self.client_url(host),
                 "data_dir": self.path(host, "data"), "first_start": self.path(host, "env/first"),
+                "expected": self.peer_urls(&(0..self.hosts.len()).collect::<Vec<_>>()),
             }),
         )
         .environment("PATH", &self.path)
@@ -86,11 +91,20 @@ impl Cluster {
 
     /// What the control node decides, with `expected` in the group and `reached` looked at.
     pub fn decide(&self, expected: &[usize], reached: &[usize]) -> Answer {
-        let seen =
-            |it: &usize| (name(*it), self.member(*it, "observe", reached).run().0["observation"].clone());
-        let observed: Map<String, Value> = reached.iter().map(seen).collect();
-        let expected: BTreeMap<_, _> = expected.iter().map(|it| (name(*it), self.peer_url(*it))).collect();
-        let arguments = json!({"record": self.record(), "expected": expected, "observed": observed});
+        self.decide_with(expected, reached, &[])
+    }
+
+    /// The same, where some hosts say something else than `etcd_member` saw there.
+    pub fn decide_with(&self, expected: &[usize], reached: &[usize], said: &[(usize, &str)]) -> Answer {
+        // As text, as the role passes it on.
+        let seen = |it: &usize| {
+            let observation = self.member(*it, "observe", reached).run().0["observation"].to_string();
+            (name(*it), Value::from(observation))
+        };
+        let mut observed: Map<String, Value> = reached.iter().map(seen).collect();
+        observed.extend(said.iter().map(|(host, text)| (name(*host), json!(text))));
+        let arguments =
+            json!({"record": self.record(), "expected": self.peer_urls(expected), "observed": observed});
         Module::new("etcd_cluster", arguments).run()
     }
 
@@ -107,11 +121,12 @@ impl Cluster {
         let departed: Vec<_> =
             decision["departed"].as_array().unwrap().iter().map(|it| it["id"].clone()).collect();
         if let (false, Some(host)) = (departed.is_empty(), reached.iter().find(|it| step(**it) == "start")) {
-            self.member(*host, "expel", reached).with("members", departed).run();
+            let expel = self.member(*host, "expel", reached).with("members", departed);
+            expel.with("expected", json!(self.peer_urls(expected))).run();
         }
         for &host in reached.iter().filter(|it| ["join", "rejoin"].contains(&&*step(**it))) {
             self.stop(host);
-            self.member(host, &step(host), reached).run();
+            self.member(host, &step(host), reached).with("expected", json!(self.peer_urls(expected))).run();
             self.start(host);
             self.wait_for(host);
         }

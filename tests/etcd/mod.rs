@@ -5,6 +5,7 @@ mod cluster;
 use std::fs;
 
 use cluster::{Cluster, name};
+use serde_json::json;
 
 const ALL: &[usize] = &[0, 1, 2];
 
@@ -86,6 +87,46 @@ fn a_host_that_leaves_the_group_leaves_the_members_and_may_come_back() {
     assert_eq!(cluster.members(0), names(&[0, 2]));
     assert_eq!(steps(&mut cluster, ALL), ["start", "rejoin", "start"]);
     assert_eq!(cluster.members(1), names(ALL));
+}
+
+#[test]
+fn what_others_report_of_a_member_is_asked_again_before_its_data_is_touched() {
+    let mut cluster = founded();
+    cluster.etcdctl(1, &["put", "key", "value"]).unwrap();
+    let own = cluster.member(1, "observe", ALL).run().0["observation"]["data"]["member_id"].clone();
+    // As it would be told if the others were believed to have removed it.
+    let refusal = cluster.member(1, "rejoin", ALL).fail();
+    assert!(refusal.contains(&format!("still lists member {}", own.as_str().unwrap())), "{refusal}");
+    cluster.stop(0);
+    cluster.stop(2);
+    let refusal = cluster.member(1, "rejoin", ALL).with("timeout", 1).fail();
+    assert!(refusal.starts_with("0 other members say that the cluster removed member"), "{refusal}");
+    assert!(refusal.contains("but 2 have to"), "{refusal}");
+    let refusal = cluster.member(1, "join", ALL).fail();
+    assert!(refusal.contains("has data by now"), "{refusal}");
+    cluster.start(0);
+    cluster.start(2);
+    assert_eq!(steps(&mut cluster, ALL), ["start", "start", "start"]);
+    assert_eq!(cluster.etcdctl(1, &["get", "key"]).unwrap(), "key\nvalue\n");
+    let expelled = cluster.member(0, "expel", ALL).with("members", json!([own])).run();
+    assert!(!expelled.changed(), "a host of the group is not removed, whoever calls it departed");
+    assert_eq!(cluster.members(0), names(ALL));
+}
+
+#[test]
+fn a_report_that_is_not_understood_is_its_hosts_failure_alone() {
+    let mut cluster = founded();
+    cluster.converge(ALL, ALL);
+    for bad in [r#"{"data": "x"}"#, r#"{"data": NaN}"#, "", "[]", &"[".repeat(200)] {
+        let steps = cluster.decide_with(ALL, ALL, &[(2, bad)]).0["steps"].clone();
+        assert_eq!(
+            [0, 1, 2].map(|it| steps[name(it)]["step"].clone()),
+            ["start", "start", "refuse"],
+            "{bad}"
+        );
+        let reason = steps[name(2)]["msg"].as_str().unwrap();
+        assert!(reason.starts_with("what the host reported is not understood"), "{reason}");
+    }
 }
 
 #[test]

@@ -177,9 +177,50 @@ fn a_lost_record_is_not_rebuilt_where_two_clusters_could_be_meant() {
     let seen = vec![("a", holds(Id(7), 1, 100)), ("b", holds(ours(), 2, 100)), ("c", empty())];
     let it = decision(None, ALL, seen);
     assert!(refusal(&it, "c").contains("7 on a"), "{it:?}");
+    // One host alone says that its cluster lives.
     let members = [member(2, "b")];
     let seen = vec![("a", holds(Id(7), 1, 100)), ("b", answers(2, &members)), ("c", empty())];
-    assert_eq!(steps(&decision(None, ALL, seen)), [("a", "refuse"), ("b", "start"), ("c", "join")]);
+    assert_eq!(steps(&decision(None, ALL, seen)), [("a", "refuse"), ("b", "refuse"), ("c", "refuse")]);
+    let members = [member(2, "b"), member(3, "c")];
+    let seen = vec![("a", holds(Id(7), 1, 100)), ("b", answers(2, &members)), ("c", answers(3, &members))];
+    assert_eq!(steps(&decision(None, ALL, seen)), [("a", "refuse"), ("b", "start"), ("c", "start")]);
+}
+
+#[test]
+fn a_member_that_lies_takes_nobodys_data() {
+    let (all, alone) = ([member(1, "a"), member(2, "b"), member(3, "c")], [member(1, "a")]);
+    let lies = || ("a", answers(1, &alone));
+    let healthy = vec![lies(), ("b", answers(2, &all)), ("c", answers(3, &all))];
+    let it = decision(Some(record(State::Founded)), ALL, healthy.clone());
+    assert_eq!(steps(&it), [("a", "start"), ("b", "start"), ("c", "start")]);
+    assert_eq!(decision(None, ALL, healthy).record, Some(Record::rebuilt(ours())));
+    // Nobody else can say anything: after a power cut, or while no majority runs.
+    let stopped = vec![lies(), ("b", holds(ours(), 2, 100)), ("c", holds(ours(), 3, 100))];
+    let it = decision(Some(record(State::Founded)), ALL, stopped);
+    assert_eq!(steps(&it), [("a", "start"), ("b", "start"), ("c", "start")]);
+    // Two members that it lists under names of its own making are not removed.
+    let renamed = [member(1, "a"), member(2, "x"), member(3, "y")]
+        .map(|it| Member { peer_urls: vec!["https://elsewhere:2380".into()], ..it });
+    let seen = vec![("a", answers(1, &renamed)), ("b", answers(2, &all)), ("c", answers(3, &all))];
+    let it = decision(Some(record(State::Founded)), ALL, seen);
+    assert_eq!(steps(&it), [("a", "start"), ("b", "start"), ("c", "start")]);
+    assert_eq!(it.departed, []);
+}
+
+#[test]
+fn a_removal_needs_half_of_the_hosts_and_nobody_who_says_otherwise() {
+    let (with, without) = ([member(1, "a"), member(2, "b")], [member(2, "b"), member(3, "c")]);
+    let old = || ("a", holds(ours(), 1, 50));
+    for (case, seen, expected) in [
+        ("one of three", vec![old(), ("b", answers(2, &without)), ("c", empty())], "start"),
+        ("two of three", vec![old(), ("b", answers(2, &without)), ("c", answers(3, &without))], "rejoin"),
+        ("contradicted", vec![old(), ("b", answers(2, &with)), ("c", answers(3, &without))], "start"),
+    ] {
+        let it = decision(Some(record(State::Founded)), ALL, seen);
+        assert_eq!(steps(&it)[0].1, expected, "{case}");
+    }
+    let it = decision(Some(record(State::Founded)), &["a", "b"], vec![old(), ("b", answers(2, &without))]);
+    assert_eq!(it.steps["a"], Step::Rejoin, "of two hosts none may lie");
 }
 
 #[test]

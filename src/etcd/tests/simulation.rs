@@ -6,15 +6,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::super::{
-    Data, Id, Member, Observation, Record, Situation, State, Step, cluster_id, decide, member_id,
+    Data, Id, Member, Observation, Record, Situation, State, Step, Verdict, cluster_id, decide, member_id,
+    verdict, words_needed,
 };
 
 const HOSTS: usize = 5;
 
 #[derive(Clone, Debug)]
 enum Event {
-    /// A run that does not reach some hosts and is killed after some writes.
-    Run { reached: u8, writes: usize },
+    /// A run that does not reach some hosts and is killed after some writes, while some hosts lie.
+    Run { reached: u8, writes: usize, lies: Vec<(usize, Lie)> },
     /// A host is installed anew.
     Wipe(usize),
     /// A host's etcd stops, or starts again.
@@ -23,6 +24,17 @@ enum Event {
     Group(u8),
     /// The control node loses its record.
     LoseRecord,
+}
+
+/// What a host says that was taken over. Numbers choose among what there is, so that lies are near the truth.
+#[derive(Clone, Debug)]
+struct Lie {
+    /// Which cluster's data, of which member, and how far; one choice is data of a cluster that never was.
+    data: Option<(usize, usize, u64)>,
+    /// Which of the members it lists beside the one that it says it is, and whether at addresses of its own making.
+    members: Option<(u8, bool)>,
+    /// Whom it says it waits for.
+    announced: u8,
 }
 
 struct World {
@@ -98,8 +110,40 @@ impl World {
         Observation { data, members, announced }
     }
 
+    fn tell(&self, lie: &Lie) -> Observation {
+        let clusters: Vec<Id> = self.members.keys().copied().chain([Id(7)]).collect();
+        let known: Vec<&Member> = self.members.values().flatten().collect();
+        let data = lie.data.map(|(cluster, member, last_index)| {
+            let member_id = if known.is_empty() { Id(8) } else { known[member % known.len()].id };
+            let member_id = if member % 5 == 0 { Id(9) } else { member_id };
+            Data { cluster_id: clusters[cluster % clusters.len()], member_id, last_index }
+        });
+        let members = lie.members.map(|(mask, moved)| {
+            let own = data.map_or(Id(9), |it| it.member_id);
+            let listed =
+                known.iter().enumerate().filter(|(at, it)| mask >> (at % 8) & 1 == 1 || it.id == own);
+            let mut members: Vec<Member> = listed.map(|(_, it)| (*it).clone()).collect();
+            if members.iter().all(|it| it.id != own) {
+                members.push(Member { id: own, name: name(0), peer_urls: vec![url(0)] });
+            }
+            for member in members.iter_mut().filter(|_| moved) {
+                *member =
+                    Member { id: member.id, name: "x".into(), peer_urls: vec!["https://x:2380".into()] };
+            }
+            members
+        });
+        Observation { data, members, announced: set(lie.announced).into_iter().map(url).collect() }
+    }
+
+    /// What a host says: the truth, unless it is one of fewer than half of the group.
+    fn word(&self, host: usize, lies: &BTreeMap<usize, Lie>) -> Observation {
+        lies.get(&host).map_or_else(|| self.observe(host), |it| self.tell(it))
+    }
+
     /// `None`: killed after `writes` writes.
-    fn run(&mut self, reached: &BTreeSet<usize>, mut writes: usize) -> Option<()> {
+    fn run(&mut self, reached: &BTreeSet<usize>, mut writes: usize, lies: &[(usize, Lie)]) -> Option<()> {
+        let of_group = lies.iter().filter(|(host, _)| self.group.contains(host)).cloned();
+        let lies: BTreeMap<usize, Lie> = of_group.take(self.group.len().div_ceil(2) - 1).collect();
         self.runs += 1;
         let mut write = || {
             writes = writes.checked_sub(1)?;
@@ -107,7 +151,7 @@ impl World {
         };
         let expected = self.group.iter().map(|it| (name(*it), url(*it))).collect();
         let seen: Vec<usize> = self.group.intersection(reached).copied().collect();
-        let observed = seen.iter().map(|it| (name(*it), self.observe(*it))).collect();
+        let observed = seen.iter().map(|it| (name(*it), self.word(*it, &lies))).collect();
         let situation = Situation { record: self.record.clone(), expected, observed };
         let decision = decide(&situation, &format!("token{}", self.runs));
         let foundings = decision.steps.values().filter(|it| **it == Step::Found).count();
@@ -118,7 +162,7 @@ impl World {
         self.record.clone_from(&decision.record);
         for host in &seen {
             match decision.steps[&name(*host)] {
-                Step::Found => {
+                Step::Found if self.disks[*host].is_none() => {
                     write()?;
                     self.found(*host);
                 }
@@ -133,11 +177,32 @@ impl World {
                 break;
             }
             write()?;
+            // Who removes it looks at its own list.
+            let expected = self.group.iter().map(|it| (name(*it), url(*it))).collect();
+            if self.members[&cluster].iter().any(|it| it.id == member.id && it.is_of(&expected)) {
+                continue;
+            }
+            let of_group = |it: &&usize| self.disks[**it].is_some_and(|it| it.member_id == member.id);
+            assert!(!self.group.iter().any(|it| of_group(&it)), "a member of the group is removed");
             self.members.get_mut(&cluster)?.retain(|it| it.id != member.id);
         }
         for host in seen.iter().filter(|it| matches!(decision.steps[&name(**it)], Step::Join | Step::Rejoin))
         {
+            // Each host looks at its own disk again: it knows its own lies.
+            if self.disks[*host].is_some() && decision.steps[&name(*host)] == Step::Join {
+                continue;
+            }
             write()?;
+            if let Some(data) = self.disks[*host].filter(|_| !lies.contains_key(host)) {
+                // It asks the others again, and its own etcd.
+                let words: Vec<_> = seen.iter().filter_map(|it| self.word(*it, &lies).members).collect();
+                let words = words.iter().map(Vec::as_slice);
+                if verdict(data.member_id, words, self.group.len()) != Verdict::Removed {
+                    continue;
+                }
+                let listed = self.members[&data.cluster_id].iter().any(|it| it.id == data.member_id);
+                assert!(!listed, "the data of a member is put aside");
+            }
             self.disks[*host] = None;
             write()?;
             let own = |it: &Member| it.peer_urls == [url(*host)];
@@ -191,8 +256,8 @@ impl World {
 
     fn happens(&mut self, event: &Event) {
         match event {
-            Event::Run { reached, writes } => {
-                self.run(&set(*reached), *writes);
+            Event::Run { reached, writes, lies } => {
+                self.run(&set(*reached), *writes, lies);
             }
             Event::Wipe(host) => self.disks[*host] = None,
             Event::Switch(host) => self.on[*host] ^= true,
@@ -203,10 +268,18 @@ impl World {
     }
 }
 
+fn lie() -> impl Strategy<Value = Lie> {
+    let data = prop::option::weighted(0.9, (0..8_usize, 0..40_usize, 0..101_u64));
+    let members = prop::option::weighted(0.9, (any::<u8>(), any::<bool>()));
+    (data, members, any::<u8>()).prop_map(|(data, members, announced)| Lie { data, members, announced })
+}
+
 fn event(last: Event) -> impl Strategy<Value = Event> {
     prop_oneof![
         6 => (prop_oneof![3 => Just(0xff_u8), 1 => any::<u8>()], prop_oneof![2 => Just(usize::MAX), 2 => 0..8_usize])
-            .prop_map(|(reached, writes)| Event::Run { reached, writes }),
+            .prop_map(|(reached, writes)| Event::Run { reached, writes, lies: Vec::new() }),
+        2 => (prop_oneof![3 => Just(0xff_u8), 1 => any::<u8>()], prop::collection::vec((0..HOSTS, lie()), 1..4))
+            .prop_map(|(reached, lies)| Event::Run { reached, writes: usize::MAX, lies }),
         2 => (0..HOSTS).prop_map(Event::Wipe),
         2 => (0..HOSTS).prop_map(Event::Switch),
         1 => match last {
@@ -225,8 +298,15 @@ fn heals(world: &mut World) {
     if !world.has_majority(cluster) || world.disks.iter().flatten().any(|it| it.cluster_id != cluster) {
         return;
     }
+    // Whose data the cluster removed is believed by those who hold none of it, once they are enough.
+    let removed = |it: &&usize| {
+        world.disks[**it].is_some_and(|it| !world.members[&cluster].iter().any(|m| m.id == it.member_id))
+    };
+    if world.group.len() - world.group.iter().filter(removed).count() < words_needed(world.group.len()) {
+        return;
+    }
     let all = set(0xff);
-    assert_eq!((world.run(&all, usize::MAX), world.run(&all, usize::MAX)), (Some(()), Some(())));
+    assert_eq!((world.run(&all, usize::MAX, &[]), world.run(&all, usize::MAX, &[])), (Some(()), Some(())));
     let names: BTreeSet<String> = world.members[&cluster].iter().map(|it| it.name.clone()).collect();
     assert_eq!(names, world.group.iter().map(|it| name(*it)).collect());
     assert!(world.group.iter().all(|it| world.disks[*it].is_some_and(|it| it.cluster_id == cluster)));
