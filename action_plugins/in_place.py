@@ -12,18 +12,24 @@ Safe: the copy lies where only the user who runs it, or root, can write, all dir
 and its owner, mode and SHA-256 are verified by the same command that runs it. Exact: a module
 is run again only after the host has said, with this run's nonce, that it did not start. Whatever
 stands in the way, the module runs as it would without this file: it is an accelerator.
+
+One thing happens only with it: instances of a service take turns when they are restarted (`service_units`, `at_once`).
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
 import re
 import secrets
+import signal
 import string
 from pathlib import Path
 
+from ansible import constants
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action.normal import ActionModule as NormalAction
 from ansible.utils.display import Display
@@ -138,11 +144,76 @@ class Program:
         return PUSH.substitute(place=place, nonce=nonce, sha256=sha256)
 
 
+class Turns:
+    """Whose turn it is to restart an instance of a service: files below this run's own directory, shared by its forks."""
+
+    def __init__(self, service: str, at_once: int, host: str, hosts: list[str]):
+        self.host = host
+        place = Path(constants.DEFAULT_LOCAL_TMP) / "minicluster-turns"
+        place.mkdir(mode=0o700, exist_ok=True)
+        name = hashlib.sha256(service.encode()).hexdigest()[:16]
+        # Each host has its lane, so that whoever waits is woken, and need not look again and again.
+        self._lane = place / f"{name}.{hosts.index(host) % at_once if host in hosts else 0}"
+        self._failed = place / f"{name}.failed"
+
+    @contextlib.contextmanager
+    def wait(self):
+        """Waits for the turn, and has it. The time does not count towards the task's timeout: the others have theirs."""
+        with self._lane.open("w") as lane:
+            rest = signal.alarm(0)
+            fcntl.flock(lane, fcntl.LOCK_EX)
+            signal.alarm(rest)
+            yield
+
+    def failed_on(self) -> str | None:
+        """The first host on which the service did not come up in this run."""
+        with contextlib.suppress(FileNotFoundError):
+            return self._failed.read_text().partition("\n")[0]
+        return None
+
+    def note_failure(self) -> None:
+        """Notes that the service did not come up on this host."""
+        with self._failed.open("a") as file:
+            file.write(f"{self.host}\n")
+
+
 class ActionModule(NormalAction):
-    """Ansible's action for a module without one, except for how the program gets to the host."""
+    """Ansible's action for a module without one, except for how the program gets to the host, and for turns."""
 
     _program: Program | None = None
     _reason_against: str | None = None
+
+    def run(self, tmp=None, task_vars=None):
+        task, arguments = self._task, self._task.args
+        at_once = str(arguments.get("at_once", 1))
+        if task.action != "service_units" or task.check_mode or task.async_val or "hold" in arguments or at_once == "0":
+            return super().run(tmp, task_vars)
+        service = str(arguments.get("service"))
+        hosts = task_vars.get("groups", {}).get(service, [])
+        turns = Turns(service, int(at_once) if at_once.isdecimal() else 1, task_vars["inventory_hostname"], hosts)
+        # Most hosts have nothing to restart, and need no turn.
+        task.args = {**arguments, "hold": True}
+        try:
+            result = super().run(tmp, task_vars)
+        finally:
+            task.args = arguments
+        if result.get("failed"):
+            turns.note_failure()
+        if not (held := result.get("held")):
+            return result
+        display.vv(f"waits for its turn to restart {service}", host=self._play_context.remote_addr)
+        with turns.wait():
+            if not arguments.get("guard") and (culprit := turns.failed_on()):
+                reason = f"{', '.join(map(str, held))} would be restarted, but {service} did not come up on {culprit}"
+                return {"failed": True, "msg": f"{reason}, so what ran before goes on here. Mend that and run this again"}
+            result = {"failed": True}
+            try:
+                result = super().run(tmp, task_vars)
+            finally:
+                # Also when the host was lost on the way: nobody knows then.
+                if result.get("failed") or result.get("unreachable"):
+                    turns.note_failure()
+        return result
 
     def _execute_module(self, *args, **kwargs):
         try:

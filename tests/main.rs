@@ -26,5 +26,6 @@ mod service_units;
 mod services;
 mod ssh;
 mod tree;
+mod turns;
 mod user_data;
 mod x509;

@@ -7,10 +7,7 @@ use super::{Records, digest::Digest, systemd::Unit};
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Wanted {
     /// Enabled and running with what is on disk.
-    Running {
-        /// Whether what is on disk is about to change: in check mode, when an earlier task would write.
-        pending: bool,
-    },
+    Running,
     /// Disabled and stopped.
     Stopped,
 }
@@ -43,10 +40,10 @@ impl Action {
         self.unmask || self.enable || self.disable || self.verb.is_some()
     }
 
-    /// Whether a restart takes away what runs now.
+    /// Whether a restart takes away what runs now. Nobody misses a timer meanwhile.
     #[must_use]
     pub fn interrupts(&self) -> bool {
-        self.verb == Some("restart") && self.unit.is_active()
+        self.verb == Some("restart") && self.unit.is_active() && !self.name.ends_with(".timer")
     }
 
     /// Whether its mask goes with the next boot.
@@ -105,7 +102,7 @@ pub fn decide(
             let runs = !matches!(unit.get("ActiveState"), "inactive" | "failed" | "");
             (runs.then_some("stop"), String::new())
         }
-        Wanted::Running { pending } => running(name, &unit, &digest, records, pending, reload_is_enough),
+        Wanted::Running => running(name, &unit, &digest, records, reload_is_enough),
     };
     let stays = wanted != Wanted::Stopped;
     Action {
@@ -126,13 +123,12 @@ fn running(
     unit: &Unit,
     digest: &Digest,
     records: &Records,
-    pending: bool,
     reload_is_enough: bool,
 ) -> (Option<&'static str>, String) {
     let started = records.started.get(name);
     let owed = records.restarts.get(name);
     let again = if reload_is_enough { "reload" } else { "restart" };
-    let fits = started == Some(digest) && owed.is_none() && !pending;
+    let fits = started == Some(digest) && owed.is_none();
     if unit.ends() && !unit.is_active() && !unit.is_starting() {
         // It has done its work, with these inputs and without a failure.
         let done = fits && unit.get("ActiveState") == "inactive";
@@ -150,9 +146,7 @@ fn running(
             (Some("restart"), "its definition has changed".into())
         }
         _ if owed.is_some() => (Some(again), owed.cloned().unwrap_or_default()),
-        Some(started) if started.inputs != digest.inputs || pending => {
-            (Some(again), "what it reads has changed".into())
-        }
+        Some(started) if started.inputs != digest.inputs => (Some(again), "what it reads has changed".into()),
         Some(_) => (None, String::new()),
     }
 }
@@ -174,29 +168,28 @@ mod tests {
         let oneshot: &[_] = &[("ActiveState", "inactive"), ("Type", "oneshot")];
         let failed: &[_] = &[("ActiveState", "failed"), ("Type", "oneshot")];
         let same = Some(digest("a", "b"));
-        for (case, unit, started, owed, pending, verb) in [
-            ("fits", active, same.clone(), false, false, None),
-            ("is on its way", activating, same.clone(), false, false, None),
-            ("pending", active, same.clone(), false, true, Some("restart")),
-            ("owed", active, same.clone(), true, false, Some("restart")),
-            ("inputs", active, Some(digest("a", "c")), false, false, Some("restart")),
-            ("definition", active, Some(digest("c", "b")), false, false, Some("restart")),
-            ("unknown", active, None, false, false, Some("restart")),
-            ("dead", dead, same.clone(), false, false, Some("start")),
-            ("dead and owed", dead, same.clone(), true, false, Some("start")),
-            ("crashing", crashing, same.clone(), false, false, Some("restart")),
-            ("done", oneshot, same.clone(), false, false, None),
-            ("to do", oneshot, None, false, false, Some("start")),
-            ("to do again", oneshot, same.clone(), true, false, Some("start")),
-            ("failed", failed, same.clone(), false, false, Some("start")),
+        for (case, unit, started, owed, verb) in [
+            ("fits", active, same.clone(), false, None),
+            ("is on its way", activating, same.clone(), false, None),
+            ("owed", active, same.clone(), true, Some("restart")),
+            ("inputs", active, Some(digest("a", "c")), false, Some("restart")),
+            ("definition", active, Some(digest("c", "b")), false, Some("restart")),
+            ("unknown", active, None, false, Some("restart")),
+            ("dead", dead, same.clone(), false, Some("start")),
+            ("dead and owed", dead, same.clone(), true, Some("start")),
+            ("crashing", crashing, same.clone(), false, Some("restart")),
+            ("done", oneshot, same.clone(), false, None),
+            ("to do", oneshot, None, false, Some("start")),
+            ("to do again", oneshot, same.clone(), true, Some("start")),
+            ("failed", failed, same.clone(), false, Some("start")),
         ] {
             let mut records = Records::default();
             records.started.extend(started.map(|it| ("u.service".to_owned(), it)));
             if owed {
                 records.owe_restart("u.service", "new certificate");
             }
-            let wanted = Wanted::Running { pending };
-            let action = decide("u.service", Unit::new(unit), digest("a", "b"), &records, wanted, false);
+            let unit = Unit::new(unit);
+            let action = decide("u.service", unit, digest("a", "b"), &records, Wanted::Running, false);
             assert_eq!(action.verb, verb, "{case}");
         }
     }
@@ -207,8 +200,7 @@ mod tests {
             let mut records = Records::default();
             records.started.insert("u.service".into(), started);
             let unit = Unit::new(&[("ActiveState", "active")]);
-            let wanted = Wanted::Running { pending: false };
-            let action = decide("u.service", unit, digest("a", "b"), &records, wanted, true);
+            let action = decide("u.service", unit, digest("a", "b"), &records, Wanted::Running, true);
             assert_eq!(action.verb, Some(verb));
         }
     }

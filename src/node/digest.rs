@@ -33,6 +33,61 @@ impl Digest {
     }
 }
 
+impl Digest {
+    /// Makes it differ from any other where one of `written`, files that are about to be written, is among what
+    /// `unit` is started with.
+    #[must_use]
+    pub fn after(
+        mut self,
+        unit: &str,
+        unit_path: &[PathBuf],
+        inputs: &[PathBuf],
+        written: &[PathBuf],
+    ) -> Self {
+        let names = names(unit);
+        let folders = folders(unit);
+        for path in written.iter().map(|it| real(it)) {
+            if unit_path.iter().any(|it| defines(&path, &real(it), &names, &folders)) {
+                self.definition = TO_COME.into();
+            }
+            if inputs.iter().any(|it| path.starts_with(real(it))) {
+                self.inputs = TO_COME.into();
+            }
+        }
+        self
+    }
+
+    /// What it will be when an input, nobody says which, is about to be written.
+    #[must_use]
+    pub fn with_new_inputs(self) -> Self {
+        Self { inputs: TO_COME.into(), ..self }
+    }
+}
+
+/// Stands for a digest that only a real run can know.
+const TO_COME: &str = "to come";
+
+/// A path, which may not exist yet, without symbolic links on the way: `/lib` and `/usr/lib` are one.
+fn real(path: &Path) -> PathBuf {
+    let known = path.ancestors().find_map(|it| Some((it, fs::canonicalize(it).ok()?)));
+    match known {
+        Some((ancestor, found)) if ancestor != path => {
+            path.strip_prefix(ancestor).map_or(found.clone(), |it| found.join(it))
+        }
+        Some((_, found)) => found,
+        None => path.into(),
+    }
+}
+
+/// Whether `path` is a unit file or a drop-in of the unit with these names, in the directory `place`.
+fn defines(path: &Path, place: &Path, names: &[String], folders: &[String]) -> bool {
+    if names.iter().any(|it| path == place.join(it)) {
+        return true;
+    }
+    path.extension().is_some_and(|it| it == "conf")
+        && folders.iter().any(|it| path.parent() == Some(&place.join(it)))
+}
+
 fn digest(paths: &[PathBuf]) -> Result<String> {
     let mut context = Context::new(&SHA256);
     for path in paths {
@@ -86,22 +141,17 @@ fn add(context: &mut Context, path: &Path) -> Result<()> {
 /// The files that define a unit (systemd.unit(5), "Unit file load path"): the first unit file found,
 /// and the drop-ins of its name, its template, its prefixes and its kind.
 fn definition(unit: &str, unit_path: &[PathBuf]) -> Vec<PathBuf> {
-    let (stem, kind) = unit.rsplit_once('.').unwrap_or((unit, "service"));
-    let mut names = vec![unit.to_owned()];
-    if let Some((template, _)) = stem.split_once('@') {
-        names.push(format!("{template}@.{kind}"));
-    }
+    let names = names(unit);
     // A masked unit is a link to nothing: what it will be when it is unmasked counts.
     let is_definition = |path: &PathBuf| fs::canonicalize(path).is_ok_and(|it| it != Path::new("/dev/null"));
     let candidates =
         unit_path.iter().flat_map(|directory| names.iter().map(move |name| directory.join(name)));
     let mut files: Vec<PathBuf> = candidates.filter(is_definition).take(1).collect();
 
-    let prefixes = stem.match_indices('-').map(|(at, _)| format!("{}.{kind}", &stem[..=at]));
-    let folders: Vec<String> = names.iter().cloned().chain(prefixes).chain([kind.to_owned()]).collect();
+    let folders = folders(unit);
     let mut drop_ins: Vec<PathBuf> = unit_path
         .iter()
-        .flat_map(|directory| folders.iter().map(move |folder| directory.join(format!("{folder}.d"))))
+        .flat_map(|directory| folders.iter().map(move |folder| directory.join(folder)))
         .filter_map(|folder| fs::read_dir(folder).ok())
         .flat_map(|entries| entries.filter_map(Result::ok).map(|it| it.path()))
         .filter(|path| path.extension().is_some_and(|it| it == "conf"))
@@ -109,6 +159,20 @@ fn definition(unit: &str, unit_path: &[PathBuf]) -> Vec<PathBuf> {
     drop_ins.sort();
     files.extend(drop_ins);
     files
+}
+
+/// The names of its unit file: its own, and its template's.
+fn names(unit: &str) -> Vec<String> {
+    let (stem, kind) = unit.rsplit_once('.').unwrap_or((unit, "service"));
+    let template = stem.split_once('@').map(|(template, _)| format!("{template}@.{kind}"));
+    [unit.to_owned()].into_iter().chain(template).collect()
+}
+
+/// The names of the directories of its drop-ins.
+fn folders(unit: &str) -> Vec<String> {
+    let (stem, kind) = unit.rsplit_once('.').unwrap_or((unit, "service"));
+    let prefixes = stem.match_indices('-').map(|(at, _)| format!("{}.{kind}", &stem[..=at]));
+    names(unit).into_iter().chain(prefixes).chain([kind.to_owned()]).map(|it| it + ".d").collect()
 }
 
 #[cfg(test)]
@@ -144,6 +208,30 @@ mod tests {
         assert!(third.inputs == second.inputs && third.definition != second.definition);
         fs::remove_dir_all(root.join("inputs")).unwrap();
         assert_ne!(now().inputs, third.inputs);
+    }
+
+    #[test]
+    fn what_will_be_written_counts_where_the_unit_reads_it() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path();
+        fs::create_dir(root.join("units")).unwrap();
+        std::os::unix::fs::symlink("units", root.join("link")).unwrap();
+        let now = Digest { definition: "a".into(), inputs: "b".into() };
+        for (written, definition, inputs) in [
+            ("units/web-a@1.service", true, false),
+            ("link/web-a@1.service", true, false),
+            ("units/web-a@.service", true, false),
+            ("units/web-.service.d/more.conf", true, false),
+            ("units/web-a@1.service.d/README", false, false),
+            ("units/other.service", false, false),
+            ("etc/web/cert.pem", false, true),
+            ("etc/web.conf", false, false),
+        ] {
+            let (places, inputs_of) = ([root.join("link")], [root.join("etc/web")]);
+            let then = now.clone().after("web-a@1.service", &places, &inputs_of, &[root.join(written)]);
+            let changed = (then.definition != now.definition, then.inputs != now.inputs);
+            assert_eq!(changed, (definition, inputs), "{written}");
+        }
     }
 
     #[test]

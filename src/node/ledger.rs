@@ -32,6 +32,40 @@ pub struct Records {
     /// What each unit was last started with.
     #[serde(default)]
     pub started: BTreeMap<String, Digest>,
+    /// Which invocation that was, to find out later whether it went on running.
+    #[serde(default)]
+    pub invocations: BTreeMap<String, Invocation>,
+    /// How each unit is restarted, as its role said: for restarts without the role.
+    #[serde(default)]
+    pub manners: BTreeMap<String, Manner>,
+}
+
+/// An invocation of a unit that a run of Ansible left running.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Invocation {
+    /// The run's name.
+    pub run: String,
+    /// systemd's `InvocationID`.
+    pub invocation: String,
+    /// systemd's `NRestarts`.
+    pub restarts: u64,
+}
+
+/// How a unit is restarted.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Manner {
+    /// What it reads when it starts.
+    pub inputs: Vec<PathBuf>,
+    /// Whether a reload is enough when that changes.
+    pub reload: bool,
+    /// The command that must agree.
+    pub guard: Vec<String>,
+    /// Seconds after which it is given up.
+    pub timeout: u64,
+    /// Seconds that it must stay up.
+    pub settle: u64,
 }
 
 impl Persisted for Records {
@@ -92,9 +126,16 @@ impl Records {
             *holdings = std::mem::take(holdings).without(gone);
         }
         for unit in &gone.units {
-            self.restarts.remove(unit);
-            self.started.remove(unit);
+            self.stopped(unit);
+            self.manners.remove(unit);
         }
+    }
+
+    /// Records that `unit` does not run: it is owed nothing.
+    pub fn stopped(&mut self, unit: &str) {
+        self.restarts.remove(unit);
+        self.started.remove(unit);
+        self.invocations.remove(unit);
     }
 
     /// Records that `unit` must be restarted. The first reason stays.

@@ -1,6 +1,7 @@
 //! The module `node_files`: directories and files of a host, all in one call.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -8,6 +9,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 
+use super::publish;
 use crate::ansible::{
     Argument, Module, Outcome, Secret, Task, fault,
     files::{Attributes, Directory, DirectoryPlan, File, FilePlan, remove},
@@ -97,7 +99,7 @@ impl Module for NodeFiles {
         })
     }
 
-    fn predict(plan: &Plan, _task: &Task) -> Outcome {
+    fn predict(plan: &Plan, task: &Task) -> Outcome {
         let directories = plan.directories.iter().filter(|it| it.changes()).map(DirectoryPlan::path);
         let files = plan.files.iter().filter(|(_, it)| it.changes()).map(|(_, it)| it.path());
         let written: Vec<_> = directories.chain(files).collect();
@@ -106,6 +108,9 @@ impl Module for NodeFiles {
         outcome.diff.extend(plan.directories.iter().filter_map(DirectoryPlan::diff));
         outcome.diff.extend(plan.files.iter().filter_map(|(_, it)| it.diff()));
         outcome.warnings.extend(plan.files.iter().filter_map(|(_, it)| it.warning()));
+        if task.check_mode {
+            plan.publish(&mut outcome);
+        }
         outcome
     }
 
@@ -124,6 +129,16 @@ impl Module for NodeFiles {
             fault::point("node_files:file");
         }
         Ok(outcome)
+    }
+}
+
+impl Plan {
+    /// What later tasks of a check need to know. A new mode is not among it: a unit reads the same as before.
+    fn publish(&self, outcome: &mut Outcome) {
+        let about = self.files.iter().map(|(_, it)| it);
+        let all: Vec<_> = about.clone().map(|it| it.path().display().to_string()).collect();
+        let written = about.filter(|it| it.content_changes()).map(|it| it.path().to_owned());
+        publish(outcome, &all, &written.collect::<Vec<_>>(), &BTreeMap::new());
     }
 }
 

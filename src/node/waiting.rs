@@ -10,32 +10,31 @@ use anyhow::Result;
 
 use super::{
     action::Action,
+    ledger::Invocation,
     systemd::{self, Unit},
 };
 
 /// How often systemd is asked.
 const PAUSE: Duration = Duration::from_millis(100);
-/// How long a unit must stay up that does not say by itself when it is ready: one that cannot read its
-/// configuration ends within this time.
-const SETTLED: Duration = Duration::from_millis(1500);
-
-/// Waits until the units of `actions` run, and keep running; those that end have ended well. Returns why
+/// Waits until the units of `actions` run, and keep running: those that do not say by themselves when they are ready, for
+/// `settle` seconds. Those that end have ended well. Returns why
 /// the others do not, unit by unit, with the last lines they wrote to the journal.
 ///
 /// # Errors
 /// systemd does not answer.
-pub fn wait(actions: &[&Action], timeout: u64) -> Result<BTreeMap<String, String>> {
+pub fn wait(actions: &[&Action], timeout: u64, settle: u64) -> Result<BTreeMap<String, String>> {
     let mut waiting: Vec<Awaited> =
         actions.iter().map(|it| Awaited { name: it.name.clone(), up: None }).collect();
     let mut complaints = BTreeMap::new();
     let start = Instant::now();
+    let settle = Duration::from_secs(settle);
     loop {
         let names: Vec<String> = waiting.iter().map(|it| it.name.clone()).collect();
         let is_late = start.elapsed() > Duration::from_secs(timeout);
         let mut units = systemd::show(&names)?.into_iter();
         waiting.retain_mut(|awaited| {
             let unit = units.next().unwrap_or_default();
-            let verdict = match awaited.judge(&unit) {
+            let verdict = match awaited.judge(&unit, settle) {
                 State::Waiting if is_late => State::Failed(format!(
                     "after {timeout} s it is {} ({})",
                     unit.get("ActiveState"),
@@ -44,7 +43,10 @@ pub fn wait(actions: &[&Action], timeout: u64) -> Result<BTreeMap<String, String
                 verdict => verdict,
             };
             if let State::Failed(reason) = &verdict {
-                complaints.insert(awaited.name.clone(), complaint(&awaited.name, reason));
+                complaints.insert(
+                    awaited.name.clone(),
+                    complaint(&awaited.name, &format!("does not run: {reason}")),
+                );
             }
             verdict == State::Waiting
         });
@@ -63,7 +65,7 @@ struct Awaited {
 }
 
 impl Awaited {
-    fn judge(&mut self, unit: &Unit) -> State {
+    fn judge(&mut self, unit: &Unit, settle: Duration) -> State {
         let verdict = judge(unit);
         if verdict != State::Up {
             return verdict;
@@ -72,7 +74,7 @@ impl Awaited {
         let (since, before) = self.up.get_or_insert_with(|| (Instant::now(), invocation.to_owned()));
         if before != invocation {
             State::Failed("it ended soon after it was started".into())
-        } else if since.elapsed() < SETTLED {
+        } else if since.elapsed() < settle {
             State::Waiting
         } else {
             State::Done
@@ -120,11 +122,29 @@ fn crash(active: &str, sub: &str, result: &str) -> Option<State> {
         .then(|| State::Failed(format!("it ends again and again ({result})")))
 }
 
+/// Why a unit that was started, and ran when it was `left`, does not run as it did.
+pub fn since_then(name: &str, left: &Invocation, unit: &Unit) -> Option<String> {
+    let active = unit.get("ActiveState");
+    let reason = if unit.ends() {
+        // Its timer may have started it again.
+        (active == "failed").then(|| format!("failed after its start ({})", unit.get("Result")))?
+    } else if !unit.is_active() {
+        format!("was up after its start, and now it is {active} ({})", unit.get("SubState"))
+    } else if unit.get("InvocationID") != left.invocation || restarts(unit) > left.restarts {
+        "was up after its start, then ended and was started again".into()
+    } else {
+        return None;
+    };
+    Some(complaint(name, &reason))
+}
+
+/// How often systemd has started it again by itself.
+pub fn restarts(unit: &Unit) -> u64 {
+    unit.get("NRestarts").parse().unwrap_or_default()
+}
+
 fn complaint(name: &str, reason: &str) -> String {
-    format!(
-        "{name} does not run: {reason}. Its last words, from journalctl -u {name}:\n{}",
-        systemd::last_words(name)
-    )
+    format!("{name} {reason}. Its last words, from journalctl -u {name}:\n{}", systemd::last_words(name))
 }
 
 #[cfg(test)]
@@ -153,6 +173,26 @@ mod tests {
             &[("ActiveState", "inactive"), ("ConditionResult", "no")],
         ] {
             assert!(matches!(judge(&Unit::new(properties)), State::Failed(_)), "{properties:?}");
+        }
+    }
+
+    #[test]
+    fn what_ended_after_its_start_is_found_later() {
+        let left = Invocation { run: "now".into(), invocation: "a".into(), restarts: 1 };
+        for (properties, ended) in [
+            (&[("ActiveState", "active"), ("InvocationID", "a"), ("NRestarts", "1")][..], false),
+            (&[("ActiveState", "reloading"), ("InvocationID", "a"), ("NRestarts", "0")], false),
+            (&[("ActiveState", "active"), ("InvocationID", "a"), ("NRestarts", "2")], true),
+            (&[("ActiveState", "active"), ("InvocationID", "b"), ("NRestarts", "1")], true),
+            (&[("ActiveState", "activating"), ("InvocationID", "a"), ("NRestarts", "1")], true),
+            (&[("ActiveState", "inactive"), ("Type", "oneshot"), ("InvocationID", "b")], false),
+            (&[("ActiveState", "failed"), ("Type", "oneshot")], true),
+        ] {
+            assert_eq!(
+                since_then("u.service", &left, &Unit::new(properties)).is_some(),
+                ended,
+                "{properties:?}"
+            );
         }
     }
 }

@@ -23,7 +23,7 @@ use crate::{
         Argument, Diff, Module, Outcome, Secret, Task, fault,
         files::{self, Attributes, File, FilePlan},
     },
-    node::{Ledger, Records},
+    node::{Ledger, Records, publish},
 };
 
 crate::arguments! {
@@ -63,6 +63,8 @@ pub struct Plan {
     /// Directories of credentials by service, to be recorded.
     holdings: BTreeMap<String, Vec<PathBuf>>,
     restarts: BTreeMap<String, String>,
+    /// Services with a unit that owes a restart, now or since an earlier run.
+    owing: BTreeSet<String>,
     shared: Vec<FilePlan>,
     certificates: Vec<Step>,
     corrections: Vec<FilePlan>,
@@ -88,7 +90,9 @@ impl Module for X509Install {
     }
 
     fn predict(plan: &Plan, _task: &Task) -> Outcome {
-        plan.outcome()
+        let mut outcome = plan.outcome();
+        publish(&mut outcome, &["x509".into()], &plan.rewritten(), &plan.restarts);
+        outcome
     }
 
     fn apply(mut plan: Plan, _task: &Task) -> Result<Outcome> {
@@ -131,6 +135,7 @@ fn decide(params: Params, task: &Task, now: OffsetDateTime) -> Result<Plan> {
     let mut plan = Plan {
         holdings: BTreeMap::new(),
         restarts: BTreeMap::new(),
+        owing: BTreeSet::new(),
         certificates: Vec::new(),
         corrections: Vec::new(),
         marked: marked(&records, &stale),
@@ -160,6 +165,9 @@ fn decide(params: Params, task: &Task, now: OffsetDateTime) -> Result<Plan> {
         plan.corrections.extend(plan.correction(it, &group_of(&it.credential))?);
     }
     plan.restarts = plan.owed(&params.services, &records);
+    let owes = |unit: &String| plan.restarts.contains_key(unit) || records.restarts.contains_key(unit);
+    let runs = |service: &&String| records.services.get(*service).is_some_and(|it| it.units.iter().any(owes));
+    plan.owing = params.services.keys().filter(runs).cloned().collect();
     Ok(plan)
 }
 
@@ -222,6 +230,12 @@ impl Plan {
         ledger.save()
     }
 
+    /// Files that a program which reads them would find changed.
+    fn rewritten(&self) -> Vec<PathBuf> {
+        let shared = self.shared.iter().filter(|it| it.content_changes()).map(|it| it.path().to_owned());
+        shared.chain(self.certificates.iter().flat_map(|it| it.files(&self.layout))).collect()
+    }
+
     fn outcome(&self) -> Outcome {
         let files = self.shared.iter().chain(&self.corrections);
         let mut diff: Vec<Diff> = files.filter_map(FilePlan::diff).collect();
@@ -242,6 +256,7 @@ impl Plan {
         let mut outcome = Outcome { changed: !diff.is_empty(), diff, ..Outcome::default() };
         outcome.values.insert("installed".into(), json!(installed));
         outcome.values.insert("restarts".into(), json!(self.restarts));
+        outcome.values.insert("owing".into(), json!(self.owing));
         outcome
     }
 }

@@ -86,6 +86,13 @@ impl Step {
         !self.before.is_empty()
     }
 
+    /// The files that it rewrites.
+    pub fn files(&self, layout: &Layout) -> impl Iterator<Item = PathBuf> {
+        let folder = layout.live(&self.wanted.credential, self.wanted.side);
+        let key = (self.delivery.key == KeyAction::New).then(|| folder.join("private_key.pem"));
+        [folder.join("cert.pem")].into_iter().chain(key)
+    }
+
     /// Puts it into use.
     ///
     /// # Errors
