@@ -280,8 +280,8 @@ fn killed_anywhere_the_next_attempt_finishes() {
 /// Runs `bootstrap/boot` on a machine of its own, as far as its directories matter. It has begun to make its pair before.
 const BOOT: &str = r#"
 mount --bind "$1" /opt && mount -t tmpfs none /var/lib && mkdir -p /var/lib/minicluster/private/ssh || exit
-sh "$2" --expect 3
-status=$?
+status=0
+sh "$2" --expect 3 || status=$?
 [ -e /var/lib/minicluster/private ] && echo private >>"$1/log"
 exit $status
 "#;
@@ -301,8 +301,11 @@ fn boot(admitted: &str) -> (Vec<String>, bool) {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     }
     let boot = Path::new(env!("CARGO_MANIFEST_DIR")).join("bootstrap/boot");
-    let done =
-        Command::new("unshare").args(["--mount", "sh", "-c", BOOT, "sh"]).arg(root.path()).arg(boot).output();
+    let done = Command::new("unshare")
+        .args(["--mount", "sh", "-ec", BOOT, "sh"])
+        .arg(root.path())
+        .arg(boot)
+        .output();
     let calls = fs::read_to_string(log).unwrap().lines().map(str::to_owned).collect();
     (calls, done.unwrap().status.success())
 }

@@ -24,6 +24,7 @@ mod roles;
 mod service_turndown;
 mod service_units;
 mod services;
+mod shell;
 mod ssh;
 mod tree;
 mod turns;

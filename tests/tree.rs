@@ -3,7 +3,7 @@
 use std::{path::Path, process::Command};
 
 /// Files git knows of, with their text; binary files are passed over.
-fn files() -> Vec<(String, String)> {
+pub fn files() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let listed = Command::new("git")
         .args(["ls-files", "--cached", "--others", "--exclude-standard"])
@@ -19,7 +19,7 @@ fn files() -> Vec<(String, String)> {
     files
 }
 
-fn has_extension(name: &str, extensions: &[&str]) -> bool {
+pub fn has_extension(name: &str, extensions: &[&str]) -> bool {
     Path::new(name).extension().is_some_and(|it| extensions.iter().any(|wanted| it == *wanted))
 }
 

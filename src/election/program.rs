@@ -104,7 +104,7 @@ mod tests {
         let missing = run("/there/is/no/such/program", &[], "{}", true);
         assert_eq!(missing.status, 127);
         assert!(missing.trouble.is_some_and(|it| it.contains("/there/is/no/such/program")));
-        let killed = run("sh", &["-c".into(), "kill -9 $$".into()], "{}", true);
+        let killed = run("sh", &["-ec".into(), "kill -9 $$".into()], "{}", true);
         assert_eq!(killed.status, 137);
     }
 

@@ -250,7 +250,7 @@ mod tests {
             "openssl genpkey -algorithm X25519",
             "echo secret",
         ] {
-            let made = Command::new("sh").args(["-c", command]).output().unwrap();
+            let made = Command::new("sh").args(["-ec", command]).output().unwrap();
             assert!(made.status.success(), "{command}: {made:?}");
             let Err(error) = PrivateKey::from_pem(&Secret::new(made.stdout)) else {
                 panic!("{command} is read")

@@ -106,7 +106,7 @@ impl Node {
 
     fn program(&self) -> Command {
         let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.namespace, "unshare", "--uts", "sh", "-c"]);
+        command.args(["netns", "exec", &self.namespace, "unshare", "--uts", "sh", "-ec"]);
         command
             .arg("hostname \"$0\" && exec \"$@\"")
             .arg(&self.name)

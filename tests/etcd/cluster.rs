@@ -260,7 +260,7 @@ fn path_with_etcd() -> String {
     if !unpacked.exists() {
         let fresh = tempfile::tempdir_in(unpacked.parent().unwrap()).unwrap();
         let script = "apt-get --quiet download etcd-server etcd-client && for it in *.deb; do dpkg-deb --extract $it .; done";
-        let fetched = Command::new("sh").args(["-c", script]).current_dir(fresh.path()).output().unwrap();
+        let fetched = Command::new("sh").args(["-ec", script]).current_dir(fresh.path()).output().unwrap();
         assert!(fetched.status.success(), "no etcd, and Debian's package cannot be fetched: {fetched:?}");
         // Another test may have been faster.
         let _ = fs::rename(fresh.path(), &unpacked);

@@ -29,6 +29,20 @@ hello:
 """
 
 
+# `set -e` passes over a command with a `!` before it, whatever comes of it.
+VOID = re.compile(r"(?:^|[;&|{(]|\b(?:then|do|else)\b)\s*!\s", re.MULTILINE)
+
+
+# Ends at the first command that fails, in a pipe too; see `whole`.
+SHELL = ["bash", "-euo", "pipefail", "-s"]
+
+
+def whole(script):
+    """What SHELL reads: all of it at once, so that no command takes the rest for its own input."""
+    assert not VOID.search(script), f"`!` would not end this script; ask with `fails` or `absent`: {script}"
+    return f"{{\n{script}\n}} </dev/null\n"
+
+
 class Run:
     """What one ansible-playbook run said."""
 
@@ -42,11 +56,13 @@ class Run:
 
     def changed(self):
         """How many tasks changed something, over all hosts."""
+        assert self.recap, self.text
         return sum(host["changed"] for host in self.recap.values())
 
     def play(self, name):
         """The output of one play."""
-        after = self.text.partition(f"PLAY [{name}")[2]
+        _, found, after = self.text.partition(f"PLAY [{name}")
+        assert found, self.text
         return re.split(r"PLAY (?:\[|RECAP)", after)[0]
 
 
@@ -127,13 +143,30 @@ class Cluster:
         hangs.cancel()
         return Run(status, "".join(lines))
 
-    def on(self, host, command):
-        """Standard output of a shell command as root on a host."""
-        done = subprocess.run(["ssh", "-F", self.directory / "ssh_config", host, "sudo", "bash", "-s"], input=command,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    def on(self, host, script):
+        """Standard output of a shell script as root on a host, all of whose commands must succeed."""
+        done = self.ask(host, script)
         if done.returncode:
-            raise AssertionError(f"on {host}: {command}: status {done.returncode}: {done.stdout}{done.stderr}")
+            raise AssertionError(f"on {host}: {script}: status {done.returncode}: {done.stdout}{done.stderr}")
         return done.stdout.strip()
+
+    def fails(self, host, script, *statuses):
+        """Standard output of a script that must fail on a host, with one of these statuses if there are any."""
+        done = self.ask(host, script)
+        # A host that is not reached, and a program that is not there, have refused nothing.
+        if done.returncode in (0, 126, 127, 255) or statuses and done.returncode not in statuses:
+            raise AssertionError(f"on {host} does not fail so: {script}: status {done.returncode}: {done.stdout}{done.stderr}")
+        return done.stdout.strip()
+
+    def absent(self, host, *patterns):
+        """None of these paths is on a host."""
+        for pattern in patterns:
+            found = self.on(host, f'for it in {pattern}; do if [ -e "$it" ] || [ -L "$it" ]; then echo "$it"; fi; done')
+            assert not found, f"on {host} there is {found}"
+
+    def ask(self, host, script):
+        return subprocess.run(["ssh", "-F", self.directory / "ssh_config", host, "sudo", *SHELL], input=whole(script),
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     @contextlib.contextmanager
     def dead(self, *hosts):
@@ -165,4 +198,6 @@ class Cluster:
         """The hosts on which the inventory places a service."""
         graph = subprocess.run(["ansible", service, "--list-hosts"], cwd=self.directory, env=self.environment,
                                check=True, stdout=subprocess.PIPE, text=True).stdout
-        return graph.split()[2:]
+        _, _, *hosts = graph.split()
+        assert hosts, f"{service} runs nowhere"
+        return hosts

@@ -9,7 +9,7 @@ import subprocess
 import time
 import unittest
 
-from cluster import NO_CORE, ROOT, Cluster
+from cluster import NO_CORE, ROOT, SHELL, Cluster, whole
 
 HOSTS = ["host1", "host2", "host3"]
 KEYS = "/home/admin/.ssh/authorized_keys"
@@ -69,7 +69,7 @@ class Keys(unittest.TestCase):
     def inside(self, host, command):
         """A shell command as root on a host, whatever its sshd thinks of it."""
         box = f"minicluster-{self.cluster.name}-{host}"
-        done = subprocess.run(["docker", "exec", "-i", box, "bash", "-es"], input=command, stdout=subprocess.PIPE,
+        done = subprocess.run(["docker", "exec", "-i", box, *SHELL], input=whole(command), stdout=subprocess.PIPE,
                               check=True, text=True)
         return done.stdout.strip()
 
@@ -79,7 +79,7 @@ class Keys(unittest.TestCase):
             self.assertTrue(self.opens(self.control, host), host)
             self.assertFalse(self.opens(old, host), host)
             self.assertNotIn("recovery", self.inside(host, f"cat {KEYS}"))
-            self.inside(host, "! ls /etc/systemd/system/minicluster-ssh-* /var/lib/minicluster/ssh_rotation/program 2>/dev/null")
+            self.cluster.absent(host, "/etc/systemd/system/minicluster-ssh-*", "/var/lib/minicluster/ssh_rotation/program")
         if hosts == HOSTS:
             self.assertFalse(self.rotation.exists())
 

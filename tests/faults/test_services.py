@@ -65,10 +65,7 @@ class Turndown(unittest.TestCase):
         self.cluster.on(host, "systemctl is-active hello; test -e /etc/credentials/x509/hello/server/cert.pem")
 
     def gone(self, host):
-        self.cluster.on(host, """
-            ! systemctl is-active --quiet hello
-            ! systemctl is-enabled --quiet hello 2>/dev/null
-            test ! -e /etc/credentials/x509/hello
-            test ! -e /usr/local/bin/hello
-            ! ss -Hltn | grep -q :8443
-        """)
+        self.assertEqual(self.cluster.on(host, "systemctl show --property ActiveState --value hello"), "inactive")
+        self.assertIn(self.cluster.on(host, "systemctl show --property UnitFileState --value hello"), ["", "disabled"])
+        self.cluster.absent(host, "/etc/credentials/x509/hello", "/usr/local/bin/hello")
+        self.assertNotIn(":8443 ", self.cluster.on(host, "ss -Hltn"))

@@ -54,7 +54,7 @@ class Exact(HostCase):
                 self.host.wait_for(JOURNAL)
                 self.host.shell("pkill -KILL -f '^sshd: admin'")
                 run = finish()
-                self.host.shell("timeout 10 sh -c 'echo go > /tmp/gate'")
+                self.host.shell("timeout 10 sh -ec 'echo go > /tmp/gate'")
                 self.assertEqual(run.kinds(), ["unreachable"], run.output)
                 self.assertEqual(self.journal(), "started\n")
 
@@ -134,7 +134,7 @@ class Said(unittest.TestCase):
         commands += [program.run_command("aa", "", may_be_repeated) for may_be_repeated in (False, True)]
         for command in commands:
             self.assertNotRegex(command, r"[\n'\\!]", "csh and fish read these even between single quotes")
-            subprocess.run(["/bin/sh", "-n", "-c", command], check=True)
+            subprocess.run(["/bin/sh", "-n", "-ec", command], check=True)
 
     def test_only_the_host_s_own_word_starts_a_module_again(self):
         started = "minicluster-started aa\n"

@@ -102,8 +102,12 @@ class Safe(HostCase):
         )
         self.host.wait_for("/tmp/journal")
         # In two parts, or the search would find itself.
-        search = f"s={secret[:5]}; s=$s{secret[5:]}; grep -l $s /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null;"
-        found = self.host.shell(f"{search} grep -rl $s /tmp /home /root /var /run /etc; echo go > /tmp/gate")
+        found = self.host.shell(f"""
+            s={secret[:5]}; s=$s{secret[5:]}
+            grep -l $s /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null || [ $? -lt 3 ]
+            grep -rl $s /tmp /home /root /var /run /etc || [ $? -lt 3 ]
+            echo go >/tmp/gate
+        """)
         run = finish()
         self.assertEqual(found, "")
         self.assertTrue(run.result()["secret_is_text"], "the module did get it")

@@ -277,7 +277,7 @@ fn a_full_disk_costs_no_key() {
         let arguments = it.host.write("arguments.json", &json!(module.arguments()).to_string());
         // No file may grow: writing fails as on a full disk.
         let mut command = Command::new("sh");
-        command.args(["-c", "trap '' XFSZ; ulimit -f 0; exec \"$0\" \"$1\""]);
+        command.args(["-ec", "trap '' XFSZ; ulimit -f 0; exec \"$0\" \"$1\""]);
         command.arg(module.command().get_program()).arg(arguments);
         let output = it.host.environment(&mut command).output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout).into_owned();

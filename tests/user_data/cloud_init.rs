@@ -39,7 +39,7 @@ fn unpacked() -> String {
         let script = format!(
             "apt-get --quiet download {PACKAGES} && for it in *.deb; do dpkg-deb --extract $it . && rm $it; done"
         );
-        let fetched = Command::new("sh").args(["-c", &script]).current_dir(fresh.path()).output().unwrap();
+        let fetched = Command::new("sh").args(["-ec", &script]).current_dir(fresh.path()).output().unwrap();
         assert!(fetched.status.success(), "no cloud-init, and Debian's cannot be fetched: {fetched:?}");
         // Another test may have been faster.
         let _ = fs::rename(fresh.path(), &folder);

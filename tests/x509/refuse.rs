@@ -27,7 +27,8 @@ fn refused(cluster: &Cluster, reports: &Value, expected: &str) {
 }
 
 fn csr(program: &str) -> String {
-    let output = Command::new("sh").args(["-c", program]).current_dir(std::env::temp_dir()).output().unwrap();
+    let output =
+        Command::new("sh").args(["-ec", program]).current_dir(std::env::temp_dir()).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap()
 }

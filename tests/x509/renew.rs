@@ -134,7 +134,7 @@ fn what_is_broken_on_the_host_is_named_and_healed() {
     ];
     for (damage, expected) in cases {
         let done =
-            std::process::Command::new("sh").args(["-c", damage]).current_dir(path("")).output().unwrap();
+            std::process::Command::new("sh").args(["-ec", damage]).current_dir(path("")).output().unwrap();
         assert!(done.status.success(), "{damage}: {done:?}");
         let found = reasons(&cluster);
         assert!(found.iter().any(|it| it == expected), "{damage}: {found:?}");
@@ -278,7 +278,7 @@ fn a_full_disk_leaves_what_was_there() {
     // No file may grow: writing fails as on a full disk.
     let program = arguments.command().get_program().to_owned();
     let output = std::process::Command::new("sh")
-        .args(["-c", "trap '' XFSZ; ulimit -f 0; exec \"$0\" \"$1\""])
+        .args(["-ec", "trap '' XFSZ; ulimit -f 0; exec \"$0\" \"$1\""])
         .arg(program)
         .arg(&file)
         .output()

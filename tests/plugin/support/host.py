@@ -47,7 +47,7 @@ class Host:
         self.name = f"minicluster-plugin-{os.getpid()}-{self.files.name[-8:]}"
         public = (self.files / "key.pub").read_text()
         run = ["docker", "run", "--detach", "--name", self.name, "--env", f"KEY={public}", *options, image]
-        subprocess.run([*run, "/bin/sh", "-c", SETUP], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([*run, "/bin/sh", "-ec", SETUP], check=True, stdout=subprocess.DEVNULL)
         inspect = ["docker", "inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", self.name]
         self.address = subprocess.run(inspect, check=True, text=True, stdout=subprocess.PIPE).stdout.strip()
         self._wait_for_sshd()
@@ -65,7 +65,7 @@ class Host:
 
     def shell(self, script: str, user: str = "root") -> str:
         """What `script` prints, run on the host beside Ansible; an error where it fails."""
-        command = ["docker", "exec", "--user", user, self.name, "/bin/sh", "-c", script]
+        command = ["docker", "exec", "--user", user, self.name, "/bin/sh", "-ec", script]
         done = subprocess.run(command, text=True, capture_output=True, check=False)
         if done.returncode:
             raise RuntimeError(f"{script}: {done.stdout}{done.stderr}")
@@ -73,7 +73,7 @@ class Host:
 
     def wait_for(self, path: str) -> None:
         """Waits until the file at `path` has something in it."""
-        self.shell(f"timeout 60 sh -c 'until [ -s {path} ]; do sleep 0.05; done'")
+        self.shell(f"timeout 60 sh -ec 'until [ -s {path} ]; do sleep 0.05; done'")
 
     def variables(self, user: str = "admin") -> dict:
         """Inventory variables for reaching the host as `user`."""
