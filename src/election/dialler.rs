@@ -17,6 +17,10 @@ const RETRY_MOST: Millis = 2_000;
 /// A process that could not be reached so often is forgotten until it is found again.
 const ATTEMPTS: u32 = 12;
 const CONNECT: Duration = Duration::from_millis(1_500);
+/// As long a connection that was made has to prove itself before another one is tried.
+const PROOF: Millis = 600;
+/// Attempts at one process at a time: the first packet of one may be lost, and is sent again only after a second.
+const MOST_FOR_ONE: u32 = 3;
 /// Anyone can repeat an old announcement under addresses of his own: there is an end to what is remembered.
 const MOST_ADDRESSES: usize = 8;
 const MOST_PROCESSES: usize = 1_000;
@@ -26,7 +30,7 @@ const MOST_AT_ONCE: usize = 32;
 #[derive(Default)]
 pub struct Dialler {
     found: BTreeMap<Peer, Found>,
-    dialling: BTreeSet<Peer>,
+    dialling: BTreeMap<Peer, u32>,
 }
 
 struct Found {
@@ -52,18 +56,32 @@ impl Dialler {
     }
 
     /// An attempt has ended.
-    pub fn ended(&mut self, peer: &Peer, well: bool) {
-        self.dialling.remove(peer);
-        let lost = !well && self.found.get(peer).is_some_and(|it| it.attempts >= ATTEMPTS);
-        if lost {
+    pub fn ended(&mut self, peer: &Peer, well: bool, now: Millis) {
+        let left = self.dialling.get(peer).copied().unwrap_or_default().saturating_sub(1);
+        if left == 0 {
+            self.dialling.remove(peer);
+        } else {
+            self.dialling.insert(peer.clone(), left);
+        }
+        let Some(found) = self.found.get_mut(peer) else { return };
+        if well {
+            found.at = found.at.max(now + PROOF);
+        } else if left == 0 && found.attempts >= ATTEMPTS {
             self.found.remove(peer);
         }
     }
 
-    /// Dials whoever is due, each in a thread of its own that ends soon.
-    pub fn dial(&mut self, connected: &BTreeSet<Peer>, inbox: &Inbox, now: Millis) {
+    /// Dials whoever is due, each in a thread of its own that ends soon. `lively`: with whom there is a conversation
+    /// that has not fallen silent.
+    pub fn dial(&mut self, lively: &BTreeSet<Peer>, inbox: &Inbox, now: Millis) {
         for (peer, found) in &mut self.found {
-            let due = found.at <= now && !connected.contains(peer) && !self.dialling.contains(peer);
+            if lively.contains(peer) {
+                // Should it fall silent, the next connection is wanted soon.
+                found.attempts = 0;
+                continue;
+            }
+            let running = self.dialling.get(peer).copied().unwrap_or_default();
+            let due = found.at <= now && running < MOST_FOR_ONE;
             if !due || found.addresses.is_empty() || self.dialling.len() >= MOST_AT_ONCE {
                 continue;
             }
@@ -71,7 +89,7 @@ impl Dialler {
             let (address, to, inbox) = (found.addresses[turn], peer.clone(), inbox.clone());
             found.attempts += 1;
             found.at = now + (RETRY * Millis::from(found.attempts)).min(RETRY_MOST);
-            self.dialling.insert(peer.clone());
+            self.dialling.insert(peer.clone(), running + 1);
             thread::spawn(move || {
                 inbox.dialled(to, TcpStream::connect_timeout(&address, CONNECT).ok());
             });
@@ -79,8 +97,9 @@ impl Dialler {
     }
 
     /// When the next one is due.
-    pub fn wake_at(&self, connected: &BTreeSet<Peer>) -> Option<Millis> {
-        let waiting = |it: &&Peer| !connected.contains(it) && !self.dialling.contains(it);
-        self.found.iter().filter(|(peer, _)| waiting(peer)).map(|(_, it)| it.at).min()
+    pub fn wake_at(&self, lively: &BTreeSet<Peer>) -> Option<Millis> {
+        let busy = |it| self.dialling.get(it).is_some_and(|running| *running >= MOST_FOR_ONE);
+        let waiting = |it| !lively.contains(it) && !busy(it);
+        self.found.iter().filter(|(peer, _)| waiting(*peer)).map(|(_, it)| it.at).min()
     }
 }

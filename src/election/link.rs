@@ -64,6 +64,8 @@ pub struct Link {
     pub peer: Option<Peer>,
     /// When it was opened.
     pub since: Millis,
+    /// When something came over it, at first when it was opened.
+    pub heard: Millis,
     input: Vec<u8>,
     output: Vec<u8>,
 }
@@ -92,6 +94,7 @@ impl Link {
             session: None,
             peer: None,
             since: now,
+            heard: now,
             input: Vec::new(),
             output,
         })
@@ -148,12 +151,15 @@ impl Link {
     ///
     /// # Errors
     /// The connection has ended, or the other side is not one to listen to.
-    pub fn receive(&mut self, secret: &SecretKey, heard: &mut Vec<Heard>) -> Result<()> {
+    pub fn receive(&mut self, secret: &SecretKey, heard: &mut Vec<Heard>, now: Millis) -> Result<()> {
         let mut buffer = [0; 16 * 1024];
         loop {
             match self.stream.read(&mut buffer) {
                 Ok(0) => bail!("the other side has ended the connection"),
-                Ok(length) => self.input.extend_from_slice(&buffer[..length]),
+                Ok(length) => {
+                    self.heard = now;
+                    self.input.extend_from_slice(&buffer[..length]);
+                }
                 Err(error) if is_later(&error) => return self.flush(),
                 Err(error) => return Err(error.into()),
             }

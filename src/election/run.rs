@@ -183,14 +183,15 @@ impl Driver<'_> {
         let begin = self.begin;
         while verdict.is_none() {
             let now = elapsed(begin);
-            let connected = self.wire.connected();
-            self.dialler.dial(&connected, &self.inbox, now);
+            let lively = self.wire.lively(now, self.machine.silence());
+            self.dialler.dial(&lively, &self.inbox, now);
             if now >= gossip_at {
                 gossip_at = now + GOSSIP;
                 turn += 1;
+                let connected = self.wire.connected();
                 self.gossip(connected.iter().nth(turn % connected.len().max(1)));
             }
-            let wake = [self.dialler.wake_at(&connected), Some(gossip_at)].into_iter().flatten();
+            let wake = [self.dialler.wake_at(&lively), Some(gossip_at)].into_iter().flatten();
             let wake = wake.chain([self.machine.wake_at()]).min().unwrap_or(gossip_at);
             let timeout = Duration::from_millis(wake.saturating_sub(now));
             let arrived = self.wire.wait(bell, timeout, &|| elapsed(begin))?;
@@ -241,7 +242,7 @@ impl Driver<'_> {
         match incoming {
             Incoming::Found(peer, addresses) => self.dialler.found(&self.me.id, peer, &addresses, now),
             Incoming::Dialled(peer, stream) => {
-                self.dialler.ended(&peer, stream.is_some());
+                self.dialler.ended(&peer, stream.is_some(), now);
                 if let Some(stream) = stream {
                     self.wire.dialled(stream, now);
                 }

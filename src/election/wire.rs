@@ -22,6 +22,8 @@ const STRANGERS: usize = 128;
 const HANDSHAKE: Millis = 3_000;
 /// Connections taken in one turn, so that a flood does not keep members waiting.
 const ACCEPTS: usize = 32;
+/// Connections to one process that are kept: both sides may have dialled, and again when one fell silent.
+const LINKS: usize = 4;
 
 /// The connections.
 pub struct Wire {
@@ -72,9 +74,16 @@ impl Wire {
         self.links.iter().filter_map(|it| it.peer.clone()).collect()
     }
 
-    /// Tells a process, if there is a conversation with it.
+    /// With whom there is a conversation that has not fallen silent.
+    pub fn lively(&self, now: Millis, silence: Millis) -> BTreeSet<Peer> {
+        let lively = self.links.iter().filter(|it| now < it.heard + silence);
+        lively.filter_map(|it| it.peer.clone()).collect()
+    }
+
+    /// Tells a process, if there is a conversation with it: over the connection that worked last.
     pub fn send(&mut self, to: &Peer, body: &Body) -> Option<Event> {
-        let at = self.links.iter().position(|it| it.peer.as_ref() == Some(to))?;
+        let of_peer = self.links.iter().enumerate().filter(|(_, it)| it.peer.as_ref() == Some(to));
+        let at = of_peer.max_by_key(|(_, it)| it.heard).map(|(at, _)| at)?;
         if self.links[at].send(body).is_ok() {
             return None;
         }
@@ -132,7 +141,7 @@ impl Wire {
         let mut met = self.connected();
         let (secret, me) = (&self.secret, &self.me);
         self.links.retain_mut(|link| {
-            let alive = !ready.next().is_some_and(|it| *it) || link.receive(secret, &mut heard).is_ok();
+            let alive = !ready.next().is_some_and(|it| *it) || link.receive(secret, &mut heard, now).is_ok();
             let mine =
                 link.peer.as_ref().is_some_and(|it| it.id == me.id && it.incarnation == me.incarnation);
             let proven = link.peer.is_some() || now < link.since + HANDSHAKE;
@@ -153,6 +162,16 @@ impl Wire {
             }
         }
         arrived.events.extend(ended.iter().filter_map(|it| self.is_lost(it)));
+        self.thin_out();
+    }
+
+    /// Of the connections to one process, those that worked last stay.
+    fn thin_out(&mut self) {
+        let heard: Vec<_> = self.links.iter().map(|it| (it.peer.clone(), it.heard)).collect();
+        self.links.retain(|link| {
+            let better = heard.iter().filter(|(peer, at)| *peer == link.peer && *at > link.heard).count();
+            link.peer.is_none() || better < LINKS
+        });
     }
 
     fn accept(&mut self, now: Millis) {
@@ -185,7 +204,7 @@ impl Wire {
             self.links.retain_mut(|link| {
                 let closed = &mut closing[at];
                 at += 1;
-                let alive = link.receive(secret, &mut heard).is_ok();
+                let alive = link.receive(secret, &mut heard, link.heard).is_ok();
                 if alive && !link.has_output() && !*closed {
                     *closed = link.stream().shutdown(Shutdown::Write).is_ok();
                 }

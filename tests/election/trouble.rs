@@ -214,3 +214,31 @@ fn undecided_stays_undecided_until_the_leader_goes_on_or_the_operator_abandons_i
     let late = network.node(1).flag("abandon", &id).start().ends_with(1);
     assert!(late.contains("this node is locked into cluster"), "{late}");
 }
+
+#[test]
+fn a_connection_that_hangs_is_replaced_by_another() {
+    let network = Network::new(3);
+    let nodes: Vec<_> = network.nodes().into_iter().map(|it| it.flag("timeout", 20)).collect();
+    let mut running = start(&nodes[..2]);
+    for it in &running {
+        it.says("2 of 3 are here");
+    }
+    // Every packet of the connections that are open is lost from now on, as when TCP waits ever longer before it
+    // sends again; new connections work.
+    for number in [1, 2] {
+        let open = network.on(number, "ss --no-header --tcp --numeric state established");
+        let ports = open.lines().map(|it| it.split_whitespace().nth(2).unwrap().rsplit(':').next().unwrap());
+        let peers = open.lines().map(|it| it.split_whitespace().nth(3).unwrap().rsplit(':').next().unwrap());
+        let pairs: Vec<_> = ports.zip(peers).map(|(own, peer)| format!("{peer} . {own}")).collect();
+        assert!(!pairs.is_empty(), "{open}");
+        network.on(number, "nft add table inet bad");
+        network.on(number, "nft add chain inet bad input { type filter hook input priority 0 ; }");
+        let hung = pairs.join(", ");
+        network.on(number, &format!("nft add rule inet bad input tcp sport . tcp dport {{ {hung} }} drop"));
+    }
+    running.push(nodes[2].start());
+    for it in &mut running {
+        it.ends_with(0);
+    }
+    assert_eq!(network.lines("actions").len(), 1);
+}

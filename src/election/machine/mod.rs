@@ -179,6 +179,12 @@ impl Machine {
         later.chain([self.next_round]).min().unwrap_or(self.next_round)
     }
 
+    /// A conversation over which nothing has come for so long has fallen silent: everybody is pinged in every round.
+    #[must_use]
+    pub fn silence(&self) -> Millis {
+        3 * self.between_rounds()
+    }
+
     /// What this node has persisted, as of the last action that says so.
     #[must_use]
     pub const fn state(&self) -> &State {
