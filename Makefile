@@ -2,7 +2,8 @@
 # make target=aarch64-unknown-linux-musl    the modules for hosts of another architecture, see README.md
 # make demo       five local hosts become a cluster; make demo-down removes them
 # make demo-bootstrap   three machines, given nothing but a boot configuration, become one; make demo-bootstrap-down
-# make test       everything CI runs
+# make check      formats, lints, unit and process tests: what to run before every commit
+# make test       everything CI runs, two parts side by side; each prints what it says when it has ended
 # make soak       100,000 generated elections (make test: 2,000)
 # make bench      measurements, one table
 # make dist       the shipped build, with its size checked, and the bundle that machines boot from
@@ -27,10 +28,17 @@ programs = $(basename $(notdir $(wildcard src/bin/*.rs)))
 modules = $(filter-out minicluster,$(programs))
 # `make molecule scenarios=bootstrap`: only the machines that are given nothing but a boot configuration.
 scenarios ?= default bootstrap
-shell_programs = .ci/run bootstrap/ansible bootstrap/boot bootstrap/bundle bootstrap/lead tests/faults/run \
+# Suites of tests/faults that share hosts are one process.
+shared_faults = $(notdir $(basename $(shell grep -l 'shared(' tests/faults/test_*.py)))
+fault_suites = faults-shared $(addprefix faults-,$(filter-out $(shared_faults),$(notdir $(basename $(wildcard tests/faults/test_*.py)))))
+# How many parts run at the same time: most of what they do is waiting.
+jobs ?= $(if $(FAULTS_CLUSTER),1,2)
+# make's own output of parts is kept together; the first that fails ends it, after those that run already.
+beside = +@$(MAKE) --no-print-directory --jobs=$(jobs) --output-sync=target
+shell_programs = .ci/run bootstrap/ansible bootstrap/boot bootstrap/bundle bootstrap/lead \
   $(addprefix molecule/node/,cluster demo demo-bootstrap image machines) $(addprefix molecule/bootstrap/,handover reboot up)
 
-.PHONY: install build quick plugin faults demo demo-down demo-bootstrap demo-bootstrap-down test lint unit soak molecule
+.PHONY: install build quick plugin faults demo demo-down demo-bootstrap demo-bootstrap-down test lint unit soak molecule check
 .PHONY: bench dist check-tools check-docker
 
 install: build
@@ -66,7 +74,12 @@ demo-bootstrap: check-docker quick
 demo-bootstrap-down:
 	molecule/node/demo-bootstrap down
 
-test: lint unit plugin molecule faults
+check: quick
+	$(beside) lint unit
+
+# The longest first.
+test: check-docker quick
+	$(beside) lint unit $(addprefix molecule-,$(scenarios)) $(fault_suites) plugin
 
 # ansible-lint has an inventory: without one it would not read the playbooks.
 lint: quick
@@ -88,10 +101,19 @@ plugin: check-docker quick
 	tests/plugin/run
 
 molecule: check-docker quick
-	@$(foreach it,$(scenarios),MOLECULE_COMMAND_BORDERS=0 molecule test --scenario-name $(it);)
+	$(beside) $(addprefix molecule-,$(scenarios))
+
+molecule-%: check-docker quick
+	MOLECULE_COMMAND_BORDERS=0 molecule test --scenario-name $*
 
 faults: check-docker quick
-	tests/faults/run
+	$(beside) $(fault_suites)
+
+faults-shared: check-docker quick
+	tests/faults/run $(shared_faults)
+
+faults-test_%: check-docker quick
+	tests/faults/run test_$*
 
 dist: install
 	@mkdir -p dist && install -C $(addprefix $(built)/,$(programs)) dist/

@@ -91,3 +91,20 @@ fn modules_of_another_architecture_are_installed_apart() {
     let native = dry_run(&format!("{}-unknown-linux-gnu", std::env::consts::ARCH));
     assert!(native.contains(" library/placement;") && native.contains("inventory/minicluster"), "{native}");
 }
+
+/// Suites run side by side, see the Makefile.
+#[test]
+fn every_suite_has_hosts_of_its_own() {
+    let mut owners = std::collections::BTreeMap::<String, std::collections::BTreeSet<String>>::new();
+    for (name, text) in files() {
+        // The files of a scenario are one suite.
+        let suite = name.rsplit_once('/').filter(|_| name.starts_with("molecule/")).map_or(&*name, |it| it.0);
+        for found in text.split("10.213.").skip(1).filter(|_| !has_extension(&name, &["rs", "md"])) {
+            let number = found.chars().take_while(char::is_ascii_digit).collect();
+            owners.entry(number).or_default().insert(suite.to_owned());
+        }
+    }
+    assert!(owners.len() > 5, "the guard sees the networks: {owners:?}");
+    owners.retain(|_, suites| suites.len() > 1);
+    assert!(owners.is_empty(), "give all but one another 10.213.x: {owners:?}");
+}

@@ -3,6 +3,7 @@
 import atexit
 import contextlib
 import functools
+import hashlib
 import os
 import pathlib
 import re
@@ -77,27 +78,60 @@ def kill(process):
         os.kill(process, signal.SIGKILL)
 
 
+SHARED = []
+
+
+def shared(virgin=False):
+    """The hosts of the tests that leave them as good as they found them: made once, gone at the end. A suite that asks for
+    virgin ones leaves those that come after it what became of them."""
+    if virgin or not SHARED:
+        SHARED[:] = [Cluster("") if virgin else Cluster(NO_CORE + HELLO, converged=True)]
+        atexit.register(SHARED[0].close)
+    return SHARED[0]
+
+
 @functools.cache
-def shared():
-    """The hosts of the tests that leave them as good as they found them: made once, gone at the end."""
-    cluster = Cluster("")
-    atexit.register(cluster.close)
-    return cluster
+def shape():
+    """Digest of what makes a cluster what it is, beside its name and its services."""
+    image = subprocess.run([ROOT / "molecule/node/image"], check=True, stdout=subprocess.PIPE).stdout
+    digest = hashlib.sha256(image + bytes(ROOT))
+    for name in ["action_plugins", "ansible.cfg", "inventory/minicluster", "library", "molecule/node", "requirements.txt", "roles",
+                 "site.yml", "tests/faults/roles"]:
+        for path in sorted([ROOT / name, *(ROOT / name).rglob("*")]):
+            if path.is_file() and path.suffix != ".pyc":
+                digest.update(f"{path}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:12]
 
 
 class Cluster:
     """The hosts host1, host2, … at `subnet`.11 and up, for one test suite; `name` keeps two suites apart."""
 
-    def __init__(self, services, name="faults", subnet="10.213.3", count=5):
+    def __init__(self, services, name="faults", subnet="10.213.3", count=5, converged=False):
+        """Virgin hosts; or with `converged` those of a run of site.yml, which are kept, so that the next time they are there in
+        seconds."""
         # `FAULTS_CLUSTER="mine 10.0.7" tests/faults/run test_…`: elsewhere, beside another checkout's hosts.
         self.name, self.subnet = os.environ.get("FAULTS_CLUSTER", f"{name} {subnet}").split()
         self.count = count
         self.directory = ROOT / ".cache/clusters" / self.name
-        self.close()
-        self.up()
-        self.write_services(services)
         self.environment = dict(os.environ, ANSIBLE_CONFIG=str(ROOT / "ansible.cfg"), ANSIBLE_NOCOLOR="1",
                                 ANSIBLE_ROLES_PATH=f"{ROOT}/roles:{ROOT}/tests/faults/roles")
+        self.close()
+        kept = self.kept(services) if converged else None
+        if kept and self.manage("again", self.name, str(count), self.subnet, kept, statuses=(0, 3)) == 0:
+            return
+        self.up()
+        self.write_services(services)
+        if kept:
+            self.converges()
+            # CI begins with nothing, each time.
+            if "CI" not in os.environ:
+                self.manage("keep", self.name, kept)
+                self.up()
+
+    def kept(self, services):
+        """A name for the hosts that a run with these services leaves; another one as soon as anything is that shapes them."""
+        own = hashlib.sha256(repr((self.subnet, self.count, services)).encode())
+        return f"{shape()}-{own.hexdigest()[:8]}"
 
     def up(self):
         """Starts the hosts that are missing or stopped."""
@@ -107,8 +141,10 @@ class Cluster:
         self.manage("down", self.name)
 
     @staticmethod
-    def manage(*arguments):
-        subprocess.run([ROOT / "molecule/node/cluster", *arguments], check=True)
+    def manage(*arguments, statuses=(0,)):
+        status = subprocess.run([ROOT / "molecule/node/cluster", *arguments]).returncode
+        assert status in statuses, f"{arguments}: status {status}"
+        return status
 
     def write_services(self, text):
         (self.directory / "services.yml").write_text(text)

@@ -17,7 +17,7 @@ TASKS = {
 
 class Beginning(unittest.TestCase):
     def test_killed_again_and_again_it_becomes_a_cluster(self):
-        cluster = shared()
+        cluster = shared(virgin=True)
         cluster.write_services(SERVICES)
         plays = re.findall(r"^- name: (.*)$", (ROOT / "site.yml").read_text(), re.MULTILINE)
         self.assertEqual(set(TASKS) - set(plays), set())

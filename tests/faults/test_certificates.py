@@ -73,9 +73,8 @@ LIES = """
 class Certificates(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.cluster = Cluster(SERVICES, name="certificates", subnet="10.213.5", count=len(HOSTS))
+        cls.cluster = Cluster(SERVICES, name="certificates", subnet="10.213.5", count=len(HOSTS), converged=True)
         cls.addClassCleanup(cls.cluster.close)
-        cls.cluster.converges()
 
     def on(self, host, script):
         return self.cluster.on(host, f"cd {PLACE}\n{script}")
