@@ -222,6 +222,40 @@ class Certificates(unittest.TestCase):
             self.assertIn("set `inject_facts_as_vars = false`", done.stdout)
             self.assertEqual(index.read_text(), before, "and so nothing is signed")
 
+    def test_an_exporters_user_does_not_become_root(self):
+        host = "host2"
+        # Where the certificates' expiry is written, as the exporter reads it; everything on the way there that its user may rename.
+        self.on(host, """
+            owner=$(systemctl show --property User --value prometheus-node-exporter)
+            places="/var/lib/prometheus/node-exporter $(sed -n 's/.*textfile.directory=\\([^ "]*\\).*/\\1/p' /etc/default/prometheus-node-exporter)"
+            for it in $places; do
+              runuser -u "$owner" -- sh -c "mv $it $it.aside; ln -s /etc $it" || true
+            done
+            systemctl restart certificate-metrics || true
+            for it in $places; do runuser -u "$owner" -- sh -c "test ! -L $it || rm $it; test ! -e $it.aside || mv $it.aside $it" || true; done
+            systemctl restart certificate-metrics""")
+        self.on(host, "test ! -e /etc/certificates.prom")
+        # Not by accident: nothing of ours that runs as root may write below a directory of another user.
+        self.on(host, """
+            for unit in $(cd /etc/systemd/system && ls *.service); do
+              case $(systemctl show --property User --value "$unit") in ""|root) ;; *) continue;; esac
+              for path in $(systemctl show --property ReadWritePaths --value "$unit"); do
+                while [ "$path" != / ]; do
+                  test "$(stat --format %U "$path")" = root || { echo "$unit writes below $path"; exit 1; }
+                  path=$(dirname "$path")
+                done
+              done
+            done""")
+        # Confined, the exporter still sees what it is there for.
+        metrics = self.on(host, f"curl -sS --fail --cacert ca.pem --cert etcd/client/cert.pem --key etcd/client/private_key.pem https://localhost:9100/metrics")
+        for wanted in ["minicluster_certificate_not_after_seconds{", "node_network_receive_bytes_total{", "node_systemd_unit_state{",
+                       "node_filesystem_avail_bytes{", "node_timex_offset_seconds ", "node_textfile_scrape_error 0"]:
+            self.assertIn(wanted, metrics)
+        self.on(host, """
+            process=$(systemctl show --property MainPID --value prometheus-node-exporter)
+            grep -q '^NoNewPrivs:.*1' /proc/$process/status
+            ! nsenter --target $process --mount runuser -u prometheus -- touch /var/lib/prometheus/x""")
+
     def test_a_running_unit_is_not_masked_for_a_missing_package(self):
         play = self.cluster.directory / "package.yml"
         play.write_text("""
