@@ -142,8 +142,10 @@ fn decide(params: Params, store: Store, now: OffsetDateTime) -> Result<Plan> {
     let mut next = state.advanced(&plan.params.hosts, &standings.collect(), &plan.params.abandon);
     plan.revoked = revocation::of_removed_hosts(&plan.store.index, &plan.params.hosts, now)?;
     next.retired.extend(plan.strangers());
-    plan.crl =
-        !plan.revoked.is_empty() || revocation::is_due(&plan.store.crl()?, &plan.store.index, &next, now);
+    // Programs that use OpenSSL ask for a list of each CA in a chain: a new one's comes with its anchor.
+    plan.crl = plan.replace
+        || !plan.revoked.is_empty()
+        || revocation::is_due(&plan.store.crl()?, &plan.store.index, &next, now);
     let active = plan.store.certificate(&state.active)?;
     // A rollover takes a few runs; leaves shall not be cut short by the end of their CA.
     if (active.not_after - now) * 5 < active.not_after - active.not_before {

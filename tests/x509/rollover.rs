@@ -19,6 +19,13 @@ fn state(cluster: &Cluster) -> Value {
 /// Every host accepts what every other shows, with the anchors that each has at this moment.
 fn all_accept_all(cluster: &Cluster) {
     for verifier in cluster.hosts.keys() {
+        // OpenSSL refuses a certificate for whose CA it has no list.
+        let count = |file, what| {
+            let text = std::fs::read_to_string(cluster.file(verifier, file)).unwrap();
+            text.matches(what).count()
+        };
+        let lists = count("crl.pem", "BEGIN X509 CRL");
+        assert_eq!(lists, count("ca.pem", "BEGIN CERTIFICATE"), "a list of each CA that {verifier} trusts");
         for shower in cluster.hosts.keys() {
             for (path, purpose) in
                 [("web/client/cert.pem", "sslclient"), ("web/server/cert.pem", "sslserver")]
