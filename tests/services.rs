@@ -102,6 +102,8 @@ fn schema_and_reader_agree() {
             "web: {avoid: other}",
             "web: {spread_by: a-b}",
             "web: {role: ../role}",
+            "web: {clients: prometheus}",
+            "web: {clients: [a/b]}",
             "web: {service_credentials: [{}]}",
             "web: {service_credentials: [{name: a/b}]}",
             "web: {service_credentials: [{name: a, extra_san: ['a b']}]}",

@@ -25,6 +25,7 @@ pub fn run(files: Files, options: &Options) -> Result<Answer, Failure> {
         let services = Services::checked(files.paths().services.as_deref())?;
         let mut lines: Vec<String> =
             services::unserved(&services).iter().map(|it| format!("warning: {it}")).collect();
+        lines.extend(open_to_all(&services));
         lines.push(format!("{}: no mistakes\n", counted(services.services.len(), "service")));
         return Ok(lines.join("\n").into());
     }
@@ -37,8 +38,20 @@ pub fn run(files: Files, options: &Options) -> Result<Answer, Failure> {
     }
     let mut lines: Vec<String> =
         workspace.warnings().iter().map(|warning| format!("warning: {warning}")).collect();
+    lines.extend(open_to_all(&workspace.services));
     let services = counted(workspace.demands.0.len(), "service");
     let hosts = counted(workspace.hosts.len(), "host");
     lines.push(format!("{services} on {hosts}: no mistakes\n"));
     Ok(lines.join("\n").into())
+}
+
+/// Which servers take every certificate: what may be meant, but should be known.
+fn open_to_all(services: &Services) -> Option<String> {
+    let open = services::open_to_all(services);
+    (!open.is_empty()).then(|| {
+        format!(
+            "note: every certificate of the cluster is a client of {}; `clients` in services.yml says whose may be",
+            open.join(", ")
+        )
+    })
 }

@@ -87,6 +87,10 @@ impl<'a> Check<'a> {
         for other in &service.avoid {
             self.reference(name, "avoid", other);
         }
+        // A service may call itself: from one instance to the other.
+        for other in service.clients.iter().filter(|other| *other.value != *name) {
+            self.reference(name, "clients", other);
+        }
         if let Some(other) = &service.schedule_with {
             self.reference(name, "schedule_with", other);
             let leader = self.services.services.get(&*other.value);

@@ -20,5 +20,5 @@ pub use published::{enable_variable, master_variable, metadata, variable_name, v
 pub use schema::schema;
 pub use service::{Container, Credential, MonitoringEndpoint, PublicEndpoint, Service};
 pub use text::{CredentialName, GroupName, SanName, ServiceName, UnitName};
-pub use unserved::{unserved, without_role};
+pub use unserved::{open_to_all, unserved, without_role};
 pub use value::{CertMode, Discovery, Instances, Port, Scheme};

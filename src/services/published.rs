@@ -34,6 +34,7 @@ pub fn variables(name: &str, service: &Service) -> Vec<String> {
 #[must_use]
 pub fn metadata(service: &Service) -> Json {
     json!({
+        "clients": service.clients,
         "containers": service.containers,
         "master_election": service.master_election,
         "monitoring_endpoints": service.monitoring_endpoints,

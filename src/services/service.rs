@@ -39,6 +39,8 @@ record! {
         pub role: Option<RoleName> = None,
         /// X.509 credentials made for the service on its hosts.
         pub service_credentials: Vec<Credential> = Vec::new(),
+        /// The services whose client certificates its servers accept; default: every one of the cluster's.
+        pub clients: Vec<At<ServiceName>> = Vec::new(),
         /// Where Prometheus finds metrics.
         pub monitoring_endpoints: Vec<MonitoringEndpoint> = Vec::new(),
         /// What the gateway makes available to the public.
@@ -128,6 +130,12 @@ impl Service {
             mistakes.push(position.mistake(message));
         }
         self.user.get_or_insert_with(|| UserName(name.into()));
+    }
+
+    /// Whether a role of this project sets it up among the others of the cluster itself.
+    #[must_use]
+    pub fn is_built_in(&self) -> bool {
+        matches!(self.role.as_deref(), Some("core" | "common"))
     }
 
     /// The host groups it may run on; none: all hosts.

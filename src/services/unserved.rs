@@ -36,6 +36,15 @@ pub fn without_role(services: &Services, directories: &[PathBuf]) -> Diagnostics
     missing.map(warning).collect()
 }
 
+/// The services of the operator's own whose servers accept every certificate of the cluster.
+#[must_use]
+pub fn open_to_all(services: &Services) -> Vec<&str> {
+    let own = services.services.iter().filter(|(_, it)| it.service.enabled && !it.service.is_built_in());
+    let serves =
+        |(_, it): &(&String, &Defined)| it.service.service_credentials.iter().any(|one| one.enable_server);
+    own.filter(serves).filter(|(_, it)| it.service.clients.is_empty()).map(|(name, _)| &**name).collect()
+}
+
 fn containers(name: &str, defined: &Defined) -> Option<Diagnostic> {
     let first = defined.service.containers.first()?;
     let message = format!(

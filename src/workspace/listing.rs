@@ -5,6 +5,7 @@ use serde_json::{Map, Value as Json, json};
 use super::{Paths, Workspace};
 use crate::inventory::output::{self, ServiceGroup};
 use crate::services::{enable_variable, master_variable, metadata};
+use crate::x509::names::Host;
 
 impl Workspace {
     /// The answer to `--list`.
@@ -50,6 +51,7 @@ impl Workspace {
         let metadata: Map<String, Json> =
             enabled.map(|(name, defined)| (name.clone(), metadata(&defined.service))).collect();
         variables.insert("services".into(), json!(output::packed(&json!(metadata))));
+        variables.insert("minicluster_name".into(), json!(Host::NAME_TEMPLATE));
         let paths = json!({
             "hosts": Paths::absolute(&self.paths.hosts),
             "services": self.paths.services.as_deref().map(Paths::absolute),

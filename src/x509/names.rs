@@ -99,6 +99,12 @@ impl Host {
         Some(Self::in_domain(&short, &self.domain))
     }
 
+    /// [`fqdn`](Self::fqdn), or the address where the name is one, as URLs write it: what the inventory publishes for
+    /// all hosts at once, for Ansible to evaluate. Their domain may stand where only Ansible looks.
+    pub const NAME_TEMPLATE: &str = "{{ ('[' ~ inventory_hostname ~ ']' if ':' in inventory_hostname \
+        else inventory_hostname if '.' in inventory_hostname else inventory_hostname ~ '.' ~ domain) \
+        | lower | regex_replace('[.]$', '') }}";
+
     /// The names of the certificate `wanted` on this host.
     ///
     /// # Errors

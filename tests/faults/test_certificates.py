@@ -9,8 +9,8 @@ import unittest
 
 from cluster import HELLO, ROOT, Cluster
 
-# etcd on every host, so that each has a member to lose and a client's credentials.
-SERVICES = HELLO + "prometheus: {enabled: false}\nalertmanager: {enabled: false}\n"
+# The core services on every host, so that each has all of them to lose, and a client's credentials.
+SERVICES = HELLO
 HOSTS = ["host1", "host2", "host3"]
 PLACE = "/etc/credentials/x509"
 
@@ -24,7 +24,7 @@ served, failures, stop = dict.fromkeys(urls, 0), [], threading.Event()
 
 def ask(url):
     context = ssl.create_default_context(cafile=place + "/ca.pem")
-    context.load_cert_chain(place + "/etcd/client/cert.pem", place + "/etcd/client/private_key.pem")
+    context.load_cert_chain(place + "/prometheus/client/cert.pem", place + "/prometheus/client/private_key.pem")
     urllib.request.urlopen(url, context=context, timeout=10).read()
 
 def answered(url):
@@ -55,6 +55,31 @@ for thread in threads: thread.join()
 print(json.dumps({"served": served, "failures": failures}))
 """
 
+# Holds a connection to each front, with certificates of a host that will have left, and uses it until it is ended.
+HOLDER = """
+import socket, ssl, sys, time
+def connect(port, name):
+    context = ssl.create_default_context(cafile="/etc/credentials/x509/ca.pem")
+    context.load_cert_chain(f"/root/gone/{name}.pem", f"/root/gone/{name}.key")
+    return context.wrap_socket(socket.create_connection(("localhost", port), timeout=1), server_hostname="localhost")
+def lives(port, it):
+    try:
+        if port != 9094:
+            it.sendall(b"GET /-/healthy HTTP/1.1\\r\\nHost: localhost\\r\\n\\r\\n")
+        return it.recv(1 << 20) != b""
+    except TimeoutError:
+        return True
+    except OSError:
+        return False
+held = {port: connect(port, "alertmanager" if port == 9094 else "prometheus") for port in (9090, 9093, 9094)}
+assert all([lives(port, it) for port, it in held.items()])
+print("all are open", flush=True)
+while held:
+    held = {port: it for port, it in held.items() if lives(port, it)}
+    time.sleep(0.2)
+print("all have ended", flush=True)
+"""
+
 # A module as it would answer on a host that was taken over.
 LIAR = """#!/usr/bin/python3
 # WANT_JSON
@@ -83,8 +108,9 @@ class Certificates(unittest.TestCase):
         return f"{self.cluster.subnet}.{10 + int(host.removeprefix('host'))}"
 
     def calls(self, hosts):
-        """What clients ask these hosts for: etcd, which asks the other members, and the node exporter."""
-        return [f"https://{self.address(host)}:{rest}" for host in hosts for rest in ("2379/health", "9100/metrics")]
+        """What clients ask these hosts for: etcd, which asks the other members, and what stands behind a front."""
+        paths = ("2379/health", "9100/metrics", "9090/-/healthy", "9093/-/healthy")
+        return [f"https://{self.address(host)}:{rest}" for host in hosts for rest in paths]
 
     @contextlib.contextmanager
     def no_call_fails(self, hosts):
@@ -110,7 +136,7 @@ class Certificates(unittest.TestCase):
     def test_the_ca_is_replaced_while_a_host_is_down(self):
         cluster = self.cluster
         old = self.anchors("host1")
-        self.on("host3", "cp -a etcd/client /root/before && cp ca.pem /root/before")
+        self.on("host3", "cp -a prometheus/client /root/before && cp ca.pem /root/before")
         old_id = self.on("host1", "openssl x509 -noout -ext subjectKeyIdentifier -in ca.pem | tail -n 1 | tr -d ': \\n'")
         replace = ["--extra-vars", f"common_ca_replace={old_id}"]
         with self.no_call_fails(["host1", "host2"]):
@@ -141,9 +167,9 @@ class Certificates(unittest.TestCase):
             self.works(host, HOSTS[HOSTS.index(host) - 1])
         cluster.fails("host3", f"openssl verify -CAfile {PLACE}/ca.pem /root/before/cert.pem", 2)
         for url in self.calls(HOSTS):
-            # It is TLS that fails: the server has closed the connection.
-            cluster.fails("host3", f"curl -sS --http1.1 --cacert {PLACE}/ca.pem --cert /root/before/cert.pem "
-                          f"--key /root/before/private_key.pem {url}", 35, 55, 56)
+            # It is TLS that fails: the server has closed the connection. A front answers 403 before it does.
+            cluster.fails("host3", f"curl -sS --fail --http1.1 --cacert {PLACE}/ca.pem --cert /root/before/cert.pem "
+                          f"--key /root/before/private_key.pem {url}", 22, 35, 55, 56)
         self.assertEqual(cluster.converges(*replace).changed(), 0)
 
     def issuer(self, host, credential):
@@ -153,7 +179,7 @@ class Certificates(unittest.TestCase):
         """One host is served by the other, each with what it holds now."""
         for url in self.calls([server]):
             self.on(client, f"curl -sS --fail --retry 20 --retry-delay 1 --retry-connrefused --cacert ca.pem "
-                    f"--cert etcd/client/cert.pem --key etcd/client/private_key.pem {url} >/dev/null")
+                    f"--cert prometheus/client/cert.pem --key prometheus/client/private_key.pem {url} >/dev/null")
 
     def test_a_certificate_is_renewed_in_time(self):
         cluster = self.cluster
@@ -173,17 +199,62 @@ class Certificates(unittest.TestCase):
     def as_issued_300_days_ago(self, host):
         """Puts a certificate for the same key and names there, 65 days before its end."""
         csr = self.on(host, "openssl req -new -subj /CN=x -key hello/server/private_key.pem")
-        request = {"credential": "hello", "side": "server", "reason": "a test", "key": "keep", "csr": csr}
+        chain = self.signed(host, "hello", "server", csr, ansible_hosts={host: self.address(host)}, lifetime="65d",
+                            backdate=f"{300 * 24 + 1}h")
+        self.on(host, f"cat >hello/server/cert.pem <<'EOF'\n{chain}EOF\n")
+
+    def signed(self, host, service, side, csr, **more):
+        """A certificate of the cluster, as the control node makes it."""
+        request = {"credential": service, "side": side, "reason": "a test", "key": "keep", "csr": csr}
         arguments = {
             "private_dir": f"{self.cluster.directory}/private", "inject_facts_as_vars": False,
-            "domain": f"{self.cluster.name}.example", "services": {"hello": {"service_credentials": [{"name": "hello"}]}},
-            "groups": {"all": HOSTS, "hello": [host]}, "ansible_hosts": {host: self.address(host)},
-            "reports": {host: {"requests": [request]}}, "lifetime": "65d", "backdate": f"{300 * 24 + 1}h",
-        }
+            "domain": f"{self.cluster.name}.example", "services": {service: {"service_credentials": [{"name": service}]}},
+            "groups": {"all": [*HOSTS, host], service: [host]}, "reports": {host: {"requests": [request]}},
+        } | more
         done = subprocess.run([ROOT / "library/x509_sign", "-"], input=json.dumps(arguments), text=True, check=True,
                               stdout=subprocess.PIPE)
         (delivered,) = json.loads(done.stdout)["hosts"][host]["certificates"]
-        self.on(host, f"cat >hello/server/cert.pem <<'EOF'\n{delivered['chain']}EOF\n")
+        return delivered["chain"]
+
+    def test_what_was_revoked_is_refused_everywhere(self):
+        cluster, host, server = self.cluster, "host1", "localhost"
+        hello = cluster.placed("hello")[0]
+        for service in ("prometheus", "alertmanager"):
+            csr = self.on(host, f"mkdir -p /root/gone; openssl req -new -subj /CN=x -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes "
+                          f"-keyout /root/gone/{service}.key 2>/dev/null")
+            self.on(host, f"cat >/root/gone/{service}.pem <<'EOF'\n{self.signed('gone', service, 'client', csr)}EOF\n")
+        urls = [f"{server}:2379/health", f"{server}:9100/metrics", f"{server}:9090/-/healthy", f"{server}:9093/api/v2/status",
+                f"{self.address(hello)}:8443/"]
+
+        def status(url, certificate, key):
+            return self.on(host, f"curl -s -o /dev/null -w '%{{http_code}}' --max-time 10 --cacert ca.pem --cert {certificate} "
+                           f"--key {key} https://{url} || true")
+
+        def stolen(url):
+            return status(url, "/root/gone/prometheus.pem", "/root/gone/prometheus.key")
+
+        self.assertEqual({url: stolen(url) for url in urls}, dict.fromkeys(urls, "200"), "while the host belongs to the cluster")
+        # A valid certificate of whom the service does not name opens nothing.
+        for url in urls[1:4]:
+            self.assertEqual(status(url, "etcd/client/cert.pem", "etcd/client/private_key.pem"), "403", url)
+        self.assertEqual(status(urls[3], "alertmanager/client/cert.pem", "alertmanager/client/private_key.pem"), "403")
+
+        command = ["ssh", "-F", cluster.directory / "ssh_config", host, "sudo", "python3", "-c", "'" + HOLDER + "'"]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+            self.assertEqual(holder.stdout.readline(), "all are open\n")
+            # The host is in no inventory: this run revokes what it holds.
+            cluster.converges()
+            self.assertEqual(holder.communicate(timeout=60)[0], "all have ended\n")
+        refused = {url: stolen(url) for url in urls}
+        self.assertEqual(refused, dict(zip(urls, ["000", "403", "403", "403", "000"])))
+        # The gossip's port ends the connection instead of answering.
+        cluster.fails(host, f"timeout 30 python3 -c '{HOLDER}'", 1)
+        for url in [*urls[:4], f"{self.address(hello)}:8443/"]:
+            self.assertEqual(status(url, "prometheus/client/cert.pem", "prometheus/client/private_key.pem"), "200", url)
+        members = self.on(host, "curl -sS --cacert ca.pem --cert prometheus/client/cert.pem --key prometheus/client/private_key.pem "
+                          "https://localhost:9093/api/v2/status")
+        self.assertEqual(len(json.loads(members)["cluster"]["peers"]), len(HOSTS), "the Alertmanagers have found each other")
+        self.assertEqual(cluster.converges().changed(), 0)
 
     def shown(self, host):
         """Serial number and public key of the certificate with which a server answers."""
@@ -247,14 +318,13 @@ class Certificates(unittest.TestCase):
               done
             done""")
         # Confined, the exporter still sees what it is there for.
-        metrics = self.on(host, f"curl -sS --fail --cacert ca.pem --cert etcd/client/cert.pem --key etcd/client/private_key.pem https://localhost:9100/metrics")
+        metrics = self.on(host, f"curl -sS --fail --cacert ca.pem --cert prometheus/client/cert.pem --key prometheus/client/private_key.pem https://localhost:9100/metrics")
         for wanted in ["minicluster_certificate_not_after_seconds{", "node_network_receive_bytes_total{", "node_systemd_unit_state{",
                        "node_filesystem_avail_bytes{", "node_timex_offset_seconds ", "node_textfile_scrape_error 0"]:
             self.assertIn(wanted, metrics)
-        self.on(host, """
-            process=$(systemctl show --property MainPID --value prometheus-node-exporter)
-            grep -q '^NoNewPrivs:.*1' /proc/$process/status
-            ! nsenter --target $process --mount runuser -u prometheus -- touch /var/lib/prometheus/x""")
+        self.on(host, "grep '^NoNewPrivs:.*1' /proc/$(systemctl show --property MainPID --value prometheus-node-exporter)/status")
+        self.cluster.fails(host, "nsenter --target $(systemctl show --property MainPID --value prometheus-node-exporter) --mount "
+                           "runuser -u prometheus -- touch /var/lib/prometheus/x", 1)
 
     def test_a_running_unit_is_not_masked_for_a_missing_package(self):
         play = self.cluster.directory / "package.yml"

@@ -218,8 +218,8 @@ class Etcd(unittest.TestCase):
     def alerts(self, host):
         """The alerts DoesNotAnswer about a host, as the Alertmanager on host3 tells."""
         return json.loads(self.cluster.on("host3", (
-            "cd /etc/credentials/x509 && curl -sS --fail --cacert ca.pem --cert alertmanager/client/cert.pem "
-            "--key alertmanager/client/private_key.pem "
+            "cd /etc/credentials/x509 && curl -sS --fail --cacert ca.pem --cert prometheus/client/cert.pem "
+            "--key prometheus/client/private_key.pem "
             f"'https://localhost:9093/api/v2/alerts?filter=alertname=DoesNotAnswer&filter=host={host}'")))
 
     def within(self, seconds, ask):

@@ -9,6 +9,7 @@ use minicluster::inventory::{
     Hosts,
     output::{ServiceGroup, list, packed},
 };
+use minicluster::x509::names::Host;
 use oracle::{Case, Verdict, judge};
 use std::{fs, path::Path, sync::Arc};
 
@@ -236,6 +237,29 @@ fn a_packed_variable_is_what_was_packed() {
     let unpacked: serde_json::Value =
         serde_json::from_str(result["msg"].as_str().expect("text")).unwrap_or_else(|_| result["msg"].clone());
     assert_eq!(unpacked, value, "{result}");
+}
+
+#[test]
+fn the_published_name_of_a_host_is_in_its_certificates() {
+    let names = ["host1", "Web1.corp.example.net", "10.214.7.11", "fd00::7"];
+    let published = serde_json::Map::from_iter([("minicluster_name".to_owned(), Host::NAME_TEMPLATE.into())]);
+    let hosts = names.map(|it| format!("{it} ansible_connection=local"));
+    let text = format!("{}\n[all:vars]\ndomain=Infra.example.com.\n", hosts.join("\n"));
+    let hosts = Hosts::parse(&Arc::from("hosts"), &*text).expect("an inventory");
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = oracle::write_script(folder.path(), &list(&hosts, &[], &published));
+    let shown = oracle::ansible("ansible", folder.path())
+        .args(["-i".as_ref(), script.as_os_str(), "all".as_ref(), "-m".as_ref(), "debug".as_ref()])
+        .args(["-a", "msg=<{{ inventory_hostname }}={{ minicluster_name }}>"])
+        .output()
+        .expect("Ansible starts");
+    let shown = String::from_utf8(shown.stdout).expect("UTF-8");
+    for name in names {
+        let host = Host::new(name, "Infra.example.com.", None, &[]).expect("a host");
+        let address = || if name.contains(':') { format!("[{name}]") } else { name.into() };
+        let expected = format!("<{name}={}>", host.fqdn().unwrap_or_else(address));
+        assert!(shown.contains(&expected), "{expected}: {shown}");
+    }
 }
 
 #[test]
