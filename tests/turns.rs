@@ -114,7 +114,9 @@ fn where_one_does_not_come_up_the_others_run_on_and_say_why() {
 #[test]
 fn first_starts_take_no_turns() {
     let hosts: Vec<_> = (0..3).map(|_| Host::new()).collect();
-    hosts.iter().for_each(|it| it.unit("web.service", "Type=simple"));
+    for host in &hosts {
+        host.unit("web.service", "Type=simple");
+    }
     let answers = play(&hosts, &json!({"settle": 5}));
     assert!(answers.iter().all(|it| it["changed"] == true), "{answers:?}");
     let times: Vec<_> = hosts.iter().map(started).collect();

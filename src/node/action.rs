@@ -43,7 +43,7 @@ impl Action {
     /// Whether a restart takes away what runs now. Nobody misses a timer meanwhile.
     #[must_use]
     pub fn interrupts(&self) -> bool {
-        self.verb == Some("restart") && self.unit.is_active() && !self.name.ends_with(".timer")
+        self.verb == Some("restart") && self.unit.is_active() && self.name.strip_suffix(".timer").is_none()
     }
 
     /// Whether its mask goes with the next boot.

@@ -47,7 +47,7 @@ pub struct Invocation {
     /// The run's name.
     pub run: String,
     /// systemd's `InvocationID`.
-    pub invocation: String,
+    pub id: String,
     /// systemd's `NRestarts`.
     pub restarts: u64,
 }

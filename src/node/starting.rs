@@ -79,8 +79,8 @@ pub fn start(ledger: &mut Ledger, request: &Request, actions: &[Action]) -> Resu
     let up = awaited.iter().map(|it| it.name.clone()).filter(|it| !complaints.contains_key(it));
     let awaited: Vec<_> = up.collect();
     for (name, unit) in awaited.iter().zip(systemd::show(&awaited)?) {
-        let (invocation, restarts) = (unit.get("InvocationID").to_owned(), restarts(&unit));
-        let left = Invocation { run: request.run.clone(), invocation, restarts };
+        let (id, restarts) = (unit.get("InvocationID").to_owned(), restarts(&unit));
+        let left = Invocation { run: request.run.clone(), id, restarts };
         ledger.records.invocations.insert(name.clone(), left);
     }
     ledger.save()?;
@@ -112,6 +112,8 @@ pub fn stop(ledger: &mut Ledger, actions: &[Action]) -> Result<()> {
         systemd::systemctl(&[&["stop", "--"], units.as_slice()].concat())?;
         fault::point("service_units:stop");
     }
-    actions.iter().for_each(|it| ledger.records.stopped(&it.name));
+    for action in actions {
+        ledger.records.stopped(&action.name);
+    }
     ledger.save()
 }

@@ -130,7 +130,7 @@ pub fn since_then(name: &str, left: &Invocation, unit: &Unit) -> Option<String> 
         (active == "failed").then(|| format!("failed after its start ({})", unit.get("Result")))?
     } else if !unit.is_active() {
         format!("was up after its start, and now it is {active} ({})", unit.get("SubState"))
-    } else if unit.get("InvocationID") != left.invocation || restarts(unit) > left.restarts {
+    } else if unit.get("InvocationID") != left.id || restarts(unit) > left.restarts {
         "was up after its start, then ended and was started again".into()
     } else {
         return None;
@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn what_ended_after_its_start_is_found_later() {
-        let left = Invocation { run: "now".into(), invocation: "a".into(), restarts: 1 };
+        let left = Invocation { run: "now".into(), id: "a".into(), restarts: 1 };
         for (properties, ended) in [
             (&[("ActiveState", "active"), ("InvocationID", "a"), ("NRestarts", "1")][..], false),
             (&[("ActiveState", "reloading"), ("InvocationID", "a"), ("NRestarts", "0")], false),
