@@ -164,7 +164,7 @@ impl World {
             match decision.steps[&name(*host)] {
                 Step::Found if self.disks[*host].is_none() => {
                     write()?;
-                    self.found(*host);
+                    self.found(*host, &lies);
                 }
                 Step::Start | Step::Readdress => self.on[*host] = true,
                 _ => {}
@@ -234,12 +234,14 @@ impl World {
         Some(())
     }
 
-    fn found(&mut self, host: usize) {
+    fn found(&mut self, host: usize, lies: &BTreeMap<usize, Lie>) {
         let record = self.record.as_ref().unwrap();
         assert!(self.disks[host].is_none(), "data is never overwritten");
         let id = cluster_id(&record.token, &record.members);
-        let elected: Vec<Id> =
-            self.disks.iter().flatten().filter(|it| it.last_index == 100).map(|it| it.cluster_id).collect();
+        // What only a host knows that lies is lost with it.
+        let honest = self.disks.iter().enumerate().filter(|(host, _)| !lies.contains_key(host));
+        let honest = honest.filter_map(|(_, it)| *it).filter(|it| it.last_index == 100);
+        let elected: Vec<Id> = honest.map(|it| it.cluster_id).collect();
         assert!(!elected.contains(&id), "a founder forgets what it has voted for");
         assert!(!elected.into_iter().any(|it| self.has_majority(it)), "founds beside a cluster that lives");
         let member = |(name, url): (&String, &String)| Member {
