@@ -216,6 +216,9 @@ class ActionModule(NormalAction):
         return result
 
     def _execute_module(self, *args, **kwargs):
+        if self._task.delegate_to == "localhost":
+            # The control node's tasks say themselves that they do not become; `-e ansible_become=true` beats them.
+            self._connection.set_become_plugin(None)
         try:
             return super()._execute_module(*args, **kwargs)
         except StandardWay as reason:

@@ -6,6 +6,7 @@ mod support;
 
 mod action_plugins;
 mod argument_spec;
+mod become_user;
 mod election;
 mod enrol;
 mod etcd;

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs, path::Path, path::PathBuf, process::Command
 
 use serde_json::Value;
 
-fn root() -> &'static Path {
+pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
@@ -30,7 +30,7 @@ fn keys(value: &Value) -> BTreeSet<String> {
 }
 
 /// All files below `directory` with one of the extensions YAML files have.
-fn yaml_files(directory: &Path) -> Vec<PathBuf> {
+pub fn yaml_files(directory: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
     let paths = entries.map(|entry| entry.unwrap().path()).filter(|path| !path.is_symlink());
     paths

@@ -83,6 +83,19 @@ class Same(HostCase):
         self.assertEqual((shown["python"], shown["fact"]), ("none", "fact"))
 
 
+    def test_the_control_node_never_becomes(self):
+        folder = self.project.directory / "bin"
+        folder.mkdir()
+        (folder / "sudo").write_text("#!/bin/sh\necho sudo was called >&2\nexit 1\n")
+        (folder / "sudo").chmod(0o755)
+        environment = {"PATH": f"{folder}:{os.environ['PATH']}"}
+        task = {"probe": {}, "delegate_to": "localhost", "become": False, "vars": {"ansible_become": False}}
+        arguments = ("-e", "ansible_become=true", "-e", "ansible_become_user=nobody")
+        run = self.project.play(task, arguments=arguments, environment=environment)
+        self.assertEqual(run.status, 0, run.output)
+        self.assertEqual(run.result()["uid"], os.getuid())
+
+
 class Architectures(HostCase):
     """Hosts of another architecture than the control node's."""
 
