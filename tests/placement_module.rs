@@ -231,3 +231,34 @@ fn a_service_without_a_role_is_warned_of() {
     );
     assert!(module.run().0.get("warnings").is_none_or(|it| it.as_array().is_some_and(Vec::is_empty)));
 }
+
+#[test]
+fn a_role_without_service_setup_is_noted() {
+    let depends = "dependencies:\n  - role: service-setup\n    service: whole\n";
+    let (directory, module) = cluster(&[
+        ("hosts", HOSTS),
+        (
+            "services.yml",
+            "whole: {}\nbare: {}\nouter: {role: shared}\nglobal: {}\nincludes: {}\nabsent: {}\n",
+        ),
+        ("roles/whole/meta/main.yml", depends),
+        ("roles/bare/meta/main.yml", "dependencies: []\n"),
+        ("roles/shared/meta/main.yml", "dependencies: [base]\n"),
+        (
+            "roles/base/meta/main.yml",
+            "dependencies: [{role: shared}, {name: service_setup, service: outer}]\n",
+        ),
+        ("roles/global-global/tasks/main.yml", "[]\n"),
+        ("roles/includes/tasks/main.yml", "- include_role: {name: service_setup}\n"),
+    ]);
+    let answer = module.with("roles", json!([directory.path().join("roles")])).run();
+    let notes: Vec<_> = answer.0["notes"].as_array().unwrap().iter().map(|it| it.as_str().unwrap()).collect();
+    assert_eq!(notes.len(), 2, "{notes:?}");
+    assert!(notes[0].contains("service 'absent' has no role"), "{notes:?}");
+    assert!(notes[1].starts_with("bare: its role 'bare' does not depend on service_setup"), "{notes:?}");
+    assert!(
+        notes[1]
+            .ends_with("`- {role: service_setup, service: bare}` to the dependencies in its meta/main.yml"),
+        "{notes:?}"
+    );
+}

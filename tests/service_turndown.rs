@@ -55,6 +55,46 @@ fn what_is_not_enabled_goes_and_its_data_stays() {
 }
 
 #[test]
+fn a_look_says_what_runs_and_changes_nothing() {
+    let host = host();
+    host.unit("db.service", "Fail=start");
+    host.write(
+        "state.json",
+        &json!({"web.service": host.state("web.service"), "db.service": {"active": "failed"}}).to_string(),
+    );
+    let look = host.service_turndown(&["db"]).with("step", "look");
+    let answer = look.run();
+    assert!(!answer.changed());
+    assert_eq!((&answer.0["running"], &answer.0["stopped"]), (&json!("web"), &json!("db")));
+    assert_eq!((&answer.0["leaving"], &answer.0["unused"]), (&json!(["web"]), &json!([])));
+    assert_eq!(host.commands(), [""; 0]);
+}
+
+#[test]
+fn what_does_not_run_where_it_is_placed_stays() {
+    let host = host();
+    let placed = json!({"web": ["host1", "host2"]});
+    let module = host.service_turndown(&["db"]).with("placed", placed).with("ended", json!(["web"]));
+    let reports = [
+        json!({"host1": "web"}),
+        json!({"host1": "web", "host2": "db"}),
+        json!({"host1": "[nan, {}]", "host2": "web"}),
+    ];
+    for (running, missing) in reports.into_iter().zip(["host2", "host2", "host1"]) {
+        let stopped = json!({"host1": "web", "host2": "web"});
+        let answer = module.clone().with("running", running).with("stopped", stopped).run();
+        assert!(!answer.changed());
+        assert_eq!(answer.0["waiting"], json!({"web": [missing]}));
+        let warning = answer.0["warnings"][0].as_str().unwrap();
+        assert!(warning.contains(&format!("it does not run on {missing} yet")), "{warning}");
+        assert_eq!(host.state("web.service")["active"], "active");
+    }
+    let running = json!({"host1": "db web", "host2": "web"});
+    module.with("running", running).converges(host.root());
+    assert_down(&host);
+}
+
+#[test]
 fn a_host_without_a_ledger_has_nothing_to_turn_down() {
     let host = Host::new();
     let module = Module::new("service_turndown", json!({"enabled": [], "ledger": host.path("none")}));

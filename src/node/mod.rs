@@ -3,6 +3,7 @@
 mod action;
 mod digest;
 mod disposal;
+mod elsewhere;
 mod ledger;
 mod node_files;
 mod node_state;

@@ -9,16 +9,30 @@ use std::{
 use anyhow::{Result, bail};
 use serde_json::json;
 
-use super::{Holdings, Ledger, Records, disposal::dispose};
+use super::{
+    Holdings, Ledger, Records,
+    disposal::dispose,
+    elsewhere::{Elsewhere, Running},
+};
 use crate::ansible::{Argument, Diff, Module, Outcome, Task, fault, files::remove};
 
 crate::arguments! {
     /// Options of `service_turndown`.
     pub struct Params {
+        /// Whether to turn down, or only to say what leaves and what runs.
+        pub step: String => Argument::str().choices(&["look", "remove"]).default("remove"),
         /// Names of the services that run on this host. What the ledger has of others is turned down.
         pub enabled: Vec<String> => Argument::list(Argument::str()).required(),
         /// Names of the services that run here as their metadata says: credentials that these name no more are removed.
         pub configured: Vec<String> => Argument::list(Argument::str()).default(json!([])),
+        /// Hosts on which services that leave are placed now, by service: one stays here until it is up on all of them.
+        pub placed: BTreeMap<String, Vec<String>> => Argument::dict().default(json!({})),
+        /// What `look` returned as `running` on those hosts, by host; without those that this run does not reach.
+        pub running: BTreeMap<String, String> => Argument::dict().default(json!({})),
+        /// What `look` returned as `stopped` on those hosts, by host.
+        pub stopped: BTreeMap<String, String> => Argument::dict().default(json!({})),
+        /// Services whose roles this run has brought to their end. Enough where they have no units, and in check mode.
+        pub ended: Vec<String> => Argument::list(Argument::str()).default(json!([])),
         /// Directory of the host's ledger.
         pub ledger: PathBuf => Argument::path().default("/var/lib/minicluster"),
     }
@@ -29,7 +43,13 @@ pub struct ServiceTurndown;
 
 /// What goes, service by service.
 pub struct Plan {
-    params: Params,
+    enabled: Vec<String>,
+    configured: Vec<String>,
+    ledger: PathBuf,
+    /// What was asked for was only a look.
+    seen: Option<Running>,
+    /// Services that stay, and the hosts on which they are not up.
+    waiting: BTreeMap<String, Vec<String>>,
     leaving: BTreeMap<String, Holdings>,
     unused: BTreeSet<PathBuf>,
 }
@@ -40,23 +60,33 @@ impl Module for ServiceTurndown {
     type Params = Params;
     type Plan = Plan;
 
-    fn plan(params: Params, _: &Task) -> Result<Plan> {
+    fn plan(params: Params, task: &Task) -> Result<Plan> {
         let records = Records::read(&params.ledger)?;
-        let (leaving, unused) = (leaving(&records, &params.enabled), unused(&records, &params.configured));
-        Ok(Plan { params, leaving, unused })
+        let seen = (params.step == "look").then(|| Running::look(&records)).transpose()?;
+        let Params { mut enabled, configured, ledger, placed, running, stopped, ended, .. } = params;
+        let elsewhere = Elsewhere { placed, running, stopped, ended };
+        let missing = |service: &String| (service.clone(), elsewhere.missing(service, task.check_mode));
+        let leaves = leaving(&records, &enabled);
+        let waiting: BTreeMap<_, _> = leaves.keys().map(missing).filter(|(_, it)| !it.is_empty()).collect();
+        enabled.extend(waiting.keys().cloned());
+        let (leaving, unused) = (leaving(&records, &enabled), unused(&records, &configured));
+        Ok(Plan { enabled, configured, ledger, seen, waiting, leaving, unused })
     }
 
     fn predict(plan: &Plan, _: &Task) -> Outcome {
-        outcome(&plan.leaving, &plan.unused)
+        let Some(seen) = &plan.seen else { return outcome(&plan.leaving, &plan.unused, &plan.waiting) };
+        let leaving: Vec<_> = plan.leaving.keys().cloned().collect();
+        let values = [("leaving".to_owned(), json!(leaving)), ("unused".to_owned(), json!(plan.unused))];
+        Outcome { values: values.into_iter().chain(seen.report()).collect(), ..Outcome::default() }
     }
 
-    fn apply(plan: Plan, _: &Task) -> Result<Outcome> {
-        if plan.leaving.is_empty() && plan.unused.is_empty() {
-            return Ok(outcome(&plan.leaving, &plan.unused));
+    fn apply(plan: Plan, task: &Task) -> Result<Outcome> {
+        if plan.seen.is_some() || plan.leaving.is_empty() && plan.unused.is_empty() {
+            return Ok(Self::predict(&plan, task));
         }
-        let mut ledger = Ledger::open(&plan.params.ledger)?;
-        let leaving = leaving(&ledger.records, &plan.params.enabled);
-        let unused = unused(&ledger.records, &plan.params.configured);
+        let mut ledger = Ledger::open(&plan.ledger)?;
+        let leaving = leaving(&ledger.records, &plan.enabled);
+        let unused = unused(&ledger.records, &plan.configured);
         remove_unused(&mut ledger, &unused)?;
         let mut failures = Vec::new();
         for (service, holdings) in &leaving {
@@ -68,7 +98,7 @@ impl Module for ServiceTurndown {
         if !failures.is_empty() {
             bail!("cannot turn down {}; the next run tries again", failures.join("; "));
         }
-        Ok(outcome(&leaving, &unused))
+        Ok(outcome(&leaving, &unused, &plan.waiting))
     }
 }
 
@@ -110,9 +140,21 @@ fn turn_down(ledger: &mut Ledger, service: &str, holdings: &Holdings) -> Result<
     ledger.save()
 }
 
-fn outcome(leaving: &BTreeMap<String, Holdings>, unused: &BTreeSet<PathBuf>) -> Outcome {
+fn outcome(
+    leaving: &BTreeMap<String, Holdings>,
+    unused: &BTreeSet<PathBuf>,
+    waiting: &BTreeMap<String, Vec<String>>,
+) -> Outcome {
+    let stays = |(service, hosts): (&String, &Vec<String>)| {
+        format!(
+            "service '{service}' stays here although it is placed elsewhere now: it does not run on {} yet. A whole run \
+             that reaches them sets it up there first",
+            hosts.join(", ")
+        )
+    };
     let changed = !leaving.is_empty() || !unused.is_empty();
-    let mut outcome = Outcome { changed, ..Outcome::default() };
+    let mut outcome =
+        Outcome { changed, warnings: waiting.iter().map(stays).collect(), ..Outcome::default() };
     if outcome.changed {
         let lines = |(service, holdings): (&String, &Holdings)| {
             holdings.lines().map(|it| format!("{service}: {it}\n")).collect::<Vec<_>>().concat()
@@ -127,5 +169,6 @@ fn outcome(leaving: &BTreeMap<String, Holdings>, unused: &BTreeSet<PathBuf>) -> 
     }
     outcome.values.insert("turned_down".into(), json!(leaving));
     outcome.values.insert("unused".into(), json!(unused));
+    outcome.values.insert("waiting".into(), json!(waiting));
     outcome
 }

@@ -38,6 +38,7 @@ pub struct Plan {
     file: FilePlan,
     changes: Changes,
     warnings: Vec<String>,
+    notes: Vec<String>,
 }
 
 /// The module.
@@ -68,9 +69,11 @@ impl Module for RecordPlacement {
         let recorded = if params.limited { placed.keeping(&workspace.lock) } else { placed };
         let file = record::plan(&params.lock, &recorded)?;
         let without_role = services::without_role(&workspace.services, &params.roles);
-        let without_role = without_role.iter().map(ToString::to_string).collect();
+        let without_role: Vec<String> = without_role.iter().map(ToString::to_string).collect();
+        let notes =
+            [without_role.clone(), services::without_setup(&workspace.services, &params.roles)].concat();
         let warnings = [workspace.warnings(), without_role, changes.data_left_behind()].concat();
-        Ok(Plan { params, file, changes, warnings })
+        Ok(Plan { params, file, changes, warnings, notes })
     }
 
     fn predict(plan: &Plan, _task: &Task) -> Outcome {
@@ -82,6 +85,7 @@ impl Module for RecordPlacement {
             values: Map::from_iter([
                 ("changes".to_owned(), json!(plan.changes.changes)),
                 ("kept".to_owned(), json!(plan.changes.kept)),
+                ("notes".to_owned(), json!(plan.notes)),
             ]),
         }
     }
