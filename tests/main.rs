@@ -22,6 +22,7 @@ mod placement_module;
 mod placement_properties;
 mod program;
 mod protocol;
+mod purge;
 mod report_role;
 mod roles;
 mod service_turndown;

@@ -98,7 +98,9 @@ fn repository() -> (tempfile::TempDir, std::path::PathBuf) {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let home = directory.path().join("home");
     std::fs::create_dir_all(home.join("inventory")).expect("it is writable");
-    for name in ["ansible.cfg", "services.example.yml", "site.yml", "rotate.yml", "restore.yml", "roles"] {
+    for name in
+        ["ansible.cfg", "services.example.yml", "site.yml", "rotate.yml", "restore.yml", "purge.yml", "roles"]
+    {
         std::os::unix::fs::symlink(root.join(name), home.join(name)).expect("it is writable");
     }
     std::fs::copy(env!("CARGO_BIN_EXE_minicluster"), home.join("inventory/minicluster"))
@@ -119,7 +121,9 @@ fn a_directory_of_ones_own_is_one_that_ansible_understands() {
     };
     let said = init(&["init", "own", "--domain", "infra.example.com"]);
     assert!(
-        said.contains("made site.yml, rotate.yml, restore.yml, ansible.cfg, services.yml, group_vars/all"),
+        said.contains(
+            "made site.yml, rotate.yml, restore.yml, purge.yml, ansible.cfg, services.yml, group_vars/all"
+        ),
         "{said}"
     );
     write(&own, "hosts", "[core]\nhost[1:3]\n");

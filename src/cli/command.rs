@@ -4,7 +4,9 @@ use clap::Subcommand;
 
 use super::answer::{Answer, Failure};
 use super::files::Files;
-use super::{certs, check, enrol, explain, handover, init, keys, lock, members, plan, rebalance, user_data};
+use super::{
+    certs, check, enrol, explain, handover, init, keys, lock, members, plan, purge, rebalance, user_data,
+};
 use crate::services::schema;
 
 /// What the operator wants to know or do.
@@ -26,6 +28,8 @@ pub enum Command {
     Certs(certs::Options),
     /// List the keys that open the hosts: fingerprints, ages, hosts, and a rotation under way
     Keys(keys::Options),
+    /// Show what a service that was turned down left on the hosts; with --remove, remove it
+    Purge(purge::Options),
     /// Print the boot configuration with which machines become a cluster; it holds the cluster secret
     UserData(user_data::Options),
     /// Enter this machine into the cluster that an election made; the election runs it
@@ -50,6 +54,7 @@ impl Command {
             Self::Lock => lock::run(files),
             Self::Certs(options) => certs::run(files, &options),
             Self::Keys(options) => keys::run(files, &options),
+            Self::Purge(options) => purge::run(&files.workspace()?, &options),
             Self::UserData(options) => user_data::run(options),
             Self::Enrol(options) => enrol::run(options),
             Self::Handover(options) => handover::run(options),

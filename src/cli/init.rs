@@ -13,7 +13,7 @@ use super::answer::{Answer, Failure};
 use crate::ansible::files::{Attributes, Directory, File, read_text};
 
 /// Playbooks that an operator runs. Ansible looks for `group_vars` and `roles` beside them.
-const PLAYBOOKS: [&str; 3] = ["site.yml", "rotate.yml", "restore.yml"];
+const PLAYBOOKS: [&str; 4] = ["site.yml", "rotate.yml", "restore.yml", "purge.yml"];
 /// Settings whose values are paths.
 const PATHS: [&str; 4] = ["inventory", "library", "action_plugins", "roles_path"];
 

@@ -14,6 +14,7 @@ mod lock;
 mod members;
 mod plan;
 mod private_dir;
+mod purge;
 mod rebalance;
 mod table;
 mod user_data;
