@@ -182,7 +182,7 @@ fn alertmanager_advertises_an_address_also_where_only_names_are_known() {
                 assert!(said.trim_end().ends_with(address) && whole, "{arguments:?}: {said}{why}");
             }
             None => {
-                assert!(!done.status.success() && why.contains(arguments[0]), "{arguments:?}: {said}{why}")
+                assert!(!done.status.success() && why.contains(arguments[0]), "{arguments:?}: {said}{why}");
             }
         }
     }

@@ -245,7 +245,7 @@ fn the_published_name_of_a_host_is_in_its_certificates() {
     let published = serde_json::Map::from_iter([("minicluster_name".to_owned(), Host::NAME_TEMPLATE.into())]);
     let hosts = names.map(|it| format!("{it} ansible_connection=local"));
     let text = format!("{}\n[all:vars]\ndomain=Infra.example.com.\n", hosts.join("\n"));
-    let hosts = Hosts::parse(&Arc::from("hosts"), &*text).expect("an inventory");
+    let hosts = Hosts::parse(&Arc::from("hosts"), &text).expect("an inventory");
     let folder = tempfile::tempdir().expect("a folder");
     let script = oracle::write_script(folder.path(), &list(&hosts, &[], &published));
     let shown = oracle::ansible("ansible", folder.path())
