@@ -298,10 +298,10 @@ class Certificates(unittest.TestCase):
             owner=$(systemctl show --property User --value prometheus-node-exporter)
             places="/var/lib/prometheus/node-exporter $(sed -n 's/.*textfile.directory=\\([^ "]*\\).*/\\1/p' /etc/default/prometheus-node-exporter)"
             for it in $places; do
-              runuser -u "$owner" -- sh -c "mv $it $it.aside; ln -s /etc $it" || true
+              runuser -u "$owner" -- sh -ec "mv $it $it.aside || true; ln -s /etc $it" || true
             done
             systemctl restart certificate-metrics || true
-            for it in $places; do runuser -u "$owner" -- sh -c "test ! -L $it || rm $it; test ! -e $it.aside || mv $it.aside $it" || true; done
+            for it in $places; do runuser -u "$owner" -- sh -ec "test ! -L $it || rm $it; test ! -e $it.aside || mv $it.aside $it" || true; done
             systemctl restart certificate-metrics""")
         self.on(host, "test ! -e /etc/certificates.prom")
         # Not by accident: nothing of ours that runs as root may write below a directory of another user.
