@@ -134,6 +134,32 @@ fn mistakes_are_named() {
     assert!(!host.path("first").exists(), "nothing is written when something cannot be");
 }
 
+/// Who can write in the directory of a link could exchange it at any moment.
+#[test]
+fn another_users_link_above_the_file_is_refused_before_anything_is_written() {
+    let host = Host::new();
+    for name in ["home", "etc", "own"] {
+        fs::create_dir(host.path(name)).unwrap();
+    }
+    symlink(host.path("etc"), host.path("home/d")).unwrap();
+    symlink(host.path("etc"), host.path("own/d")).unwrap();
+    fs::set_permissions(host.path("home"), fs::Permissions::from_mode(0o777)).unwrap();
+    let first = host.file("first", "", json!({}));
+    for task in [
+        module(&[], &[first.clone(), host.file("home/d/new", "x", json!({}))]),
+        module(&[host.directory("home/d/new", json!({}))], &[first]),
+    ] {
+        let said = task.fail();
+        assert_eq!(task.clone().check().fail(), said, "check mode predicts it");
+        let link = format!("{} is a link to {}", host.path("home/d").display(), host.path("etc").display());
+        assert!(said.contains(&link) && said.contains("others can write in its directory"), "{said}");
+        assert_eq!(fs::read_dir(host.path("etc")).unwrap().count(), 0);
+        assert!(!host.path("first").exists());
+    }
+    module(&[], &[host.file("own/d/new", "x", json!({}))]).converges(host.root.path());
+    assert_eq!(host.read("etc/new"), "x");
+}
+
 #[cfg(feature = "fault_points")]
 #[test]
 fn killed_anywhere_each_file_is_old_or_new_and_the_next_run_finishes() {

@@ -54,6 +54,36 @@ fn every_rust_file_says_what_it_is_for() {
     assert!(silent.is_empty(), "begin these with `//!`: {silent:?}");
 }
 
+/// The one place waits for no pipe and follows no link of another user; a file is there whole or not at all.
+#[test]
+fn files_are_read_and_written_in_one_place() {
+    let direct = [
+        "fs::read(",
+        "fs::read_to_string(",
+        "fs::write(",
+        "fs::copy(",
+        "fs::rename(",
+        "fs::remove_",
+        "fs::create_dir",
+        "fs::set_permissions(",
+        "File::open(",
+        "File::create(",
+        "OpenOptions",
+        "flock(",
+    ];
+    let mut found = Vec::new();
+    for (name, text) in files() {
+        let domain = name.starts_with("src/") && !name.starts_with("src/ansible/files/");
+        if !domain || name.contains("/tests") {
+            continue;
+        }
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let lines = code.lines().filter(|line| direct.iter().any(|it| line.contains(it)));
+        found.extend(lines.map(|line| format!("{name}: {}", line.trim())));
+    }
+    assert!(found.is_empty(), "go through ansible::files: {found:#?}");
+}
+
 #[test]
 fn nothing_unfinished_is_left() {
     // Spelled in two parts, or this file would find itself.

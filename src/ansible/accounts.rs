@@ -1,9 +1,11 @@
 //! Users and groups by name or number, from `/etc/passwd` and `/etc/group`, and from `getent` where
 //! they are not there. The programs are static: the C library's own look-up is not available.
 
-use std::{fs, process::Command};
+use std::process::Command;
 
 use anyhow::{Context, Result};
+
+use super::files;
 
 /// A user or a group.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,13 +41,13 @@ pub fn group(key: &str) -> Result<Option<Account>> {
 /// # Errors
 /// It cannot be read.
 pub fn users() -> Result<Vec<Account>> {
-    let text = fs::read("/etc/passwd").context("cannot read /etc/passwd")?;
+    let text = files::content("/etc/passwd").context("cannot read /etc/passwd")?;
     Ok(String::from_utf8_lossy(&text).lines().filter_map(entry).collect())
 }
 
 fn find(database: &str, key: &str) -> Result<Option<Account>> {
     let path = format!("/etc/{database}");
-    let text = fs::read(&path).with_context(|| format!("cannot read {path}"))?;
+    let text = files::content(&path).with_context(|| format!("cannot read {path}"))?;
     if let Some(account) = search(&String::from_utf8_lossy(&text), key) {
         return Ok(Some(account));
     }

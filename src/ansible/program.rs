@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value, json};
 
-use super::{Arguments, Module, Outcome, Task, convert, help, secret};
+use super::{Arguments, Module, Outcome, Task, convert, files, help, secret};
 
 /// What must not be shown. Also the panic hook needs it, so it is the process's.
 static SECRETS: Mutex<Vec<String>> = Mutex::new(Vec::new());
@@ -84,7 +84,7 @@ fn read(argument: &OsStr) -> Result<Map<String, Value>> {
     if argument == "-" {
         std::io::stdin().read_to_end(&mut text).context("cannot read arguments from standard input")?;
     } else {
-        text = std::fs::read(argument).with_context(|| format!("cannot read the arguments file {name}"))?;
+        text = files::content(argument).with_context(|| format!("cannot read the arguments file {name}"))?;
     }
     // Not the parser's own message alone: it must be clear whose JSON it is. It quotes no values.
     serde_json::from_slice(&text).with_context(|| format!("the arguments ({name}) are not a JSON object"))

@@ -1,12 +1,12 @@
 //! The outcome of an election as `zeroconf_election` hands it to the programs that it runs. Everything in it
 //! comes from machines of the cluster, and none of it is believed to be anything but what it must be.
 
-use std::{env, fs, net::IpAddr, path::Path};
+use std::{env, net::IpAddr, path::Path};
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use crate::ssh::key::PublicKey;
+use crate::{ansible::files, ssh::key::PublicKey};
 
 /// The variable that holds it, as JSON.
 pub const VARIABLE: &str = "MINICLUSTER_ELECTION";
@@ -54,7 +54,7 @@ impl Election {
     pub fn read(saved: &Path) -> Result<Self> {
         let text = match env::var(VARIABLE) {
             Ok(text) => text,
-            Err(_) => fs::read_to_string(saved).with_context(|| {
+            Err(_) => files::text(saved).with_context(|| {
                 format!(
                     "{VARIABLE} is not set and {} cannot be read: zeroconf_election runs this program",
                     saved.display()

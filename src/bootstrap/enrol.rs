@@ -1,10 +1,7 @@
 //! Enrolment: what a machine does when it has learned who the members are, before it says so to them. Each
 //! step may be repeated, and a machine that is killed between two of them begins again.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use time::OffsetDateTime;
@@ -14,7 +11,7 @@ use super::{Election, Member, known_hosts};
 use crate::{
     ansible::{
         accounts, fault,
-        files::{Attributes, Directory, File, read_text, remove},
+        files::{self, Attributes, Directory, File, read_text, remove},
     },
     node::state::{self, CameIn, Membership},
     ssh::{home::as_user, key::PublicKey},
@@ -62,9 +59,8 @@ impl Machine {
 /// It belongs to another cluster, or something cannot be read or written. Then it must not acknowledge the lock.
 pub fn enrol(machine: &Machine, election: &Election, now: OffsetDateTime) -> Result<Membership> {
     let secret = machine.path("/etc/minicluster/cluster_secret");
-    let secret = Zeroizing::new(
-        fs::read_to_string(&secret).with_context(|| format!("cannot read {}", secret.display()))?,
-    );
+    let secret =
+        Zeroizing::new(files::text(&secret).with_context(|| format!("cannot read {}", secret.display()))?);
     let membership = Membership {
         cluster: election.cluster.clone(),
         cluster_id: state::cluster_id(secret.trim().as_bytes(), &election.digest)?,

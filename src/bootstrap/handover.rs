@@ -3,7 +3,6 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
     io::{Read as _, Write as _},
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -14,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use super::Election;
 use crate::ansible::{
     fault,
-    files::{Attributes, Directory, File, sync_directory},
+    files::{self, Attributes, Directory, File, sync_directory},
 };
 
 /// What is kept on the leader, below its state directory.
@@ -117,7 +116,7 @@ impl Handover {
             make_private(directory)?;
         }
         // `hosts` differs from theirs by the one line that says where the secrets are.
-        let ours = |path: &str| fs::read(self.target(path)).ok();
+        let ours = |path: &str| files::content(self.target(path)).ok();
         for (path, sum) in theirs {
             let target = self.target(path);
             if path == "operator/hosts" {

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::Machine;
 use crate::{
-    ansible::files::{Attributes, File, remove},
+    ansible::files::{self, Attributes, File, remove},
     node::state::{self, CameIn},
 };
 
@@ -112,7 +112,7 @@ fn below(directory: &Path) -> Vec<PathBuf> {
 
 /// Where cloud-init had it from, unless that was a directory of this machine.
 fn elsewhere(machine: &Machine) -> Vec<String> {
-    let status = fs::read(machine.path("/run/cloud-init/status.json")).unwrap_or_default();
+    let status = files::content(machine.path("/run/cloud-init/status.json")).unwrap_or_default();
     let status: Value = serde_json::from_slice(&status).unwrap_or_default();
     let source = status.pointer("/v1/datasource").and_then(Value::as_str).unwrap_or_default();
     let local =

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
 use super::answer::{Answer, Failure};
-use crate::ansible::files::{Attributes, Directory, File, read_text};
+use crate::ansible::files::{Attributes, Directory, File, read_text, remove};
 
 /// Playbooks that an operator runs. Ansible looks for `group_vars` and `roles` beside them.
 const PLAYBOOKS: [&str; 4] = ["site.yml", "rotate.yml", "restore.yml", "purge.yml"];
@@ -89,7 +89,7 @@ pub fn prepare(directory: &Path) -> Result<Vec<String>> {
                 continue;
             }
             // It leads to another copy of this repository, or nowhere.
-            fs::remove_file(&link).with_context(|| format!("cannot replace {}", link.display()))?;
+            remove(&inside.join(name))?;
         }
         symlink(&target, &link).with_context(|| format!("cannot make {}", link.display()))?;
         made.push(name.to_owned());

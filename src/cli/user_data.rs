@@ -1,7 +1,7 @@
 //! `minicluster user-data`: the boot configuration with which machines become a cluster.
 
 use std::{
-    env, fs,
+    env,
     io::{IsTerminal as _, Write as _, stderr, stdout},
     path::PathBuf,
 };
@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::answer::{Answer, Failure};
+use crate::ansible::files;
 use crate::user_data::{Bundle, Request, Shared, render};
 
 /// Options of `user-data`.
@@ -62,7 +63,7 @@ pub fn run(options: Options) -> Result<Answer, Failure> {
     }
     let mut authorized_keys = Vec::new();
     for path in &options.authorized_keys {
-        let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = files::text(path).with_context(|| format!("cannot read {}", path.display()))?;
         let lines = text.lines().map(str::trim).filter(|it| !it.is_empty() && !it.starts_with('#'));
         authorized_keys.extend(lines.map(str::to_owned));
     }

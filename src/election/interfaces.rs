@@ -1,7 +1,6 @@
 //! The node's own addresses on the interfaces that it was given.
 
 use std::{
-    fs,
     net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6},
     thread,
     time::{Duration, Instant},
@@ -10,6 +9,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use super::{note::Level, request::Request, run::Log};
+use crate::ansible::files;
 
 /// Addresses in the order in which they count, and the interfaces by number.
 #[derive(Clone, Debug, Default)]
@@ -83,7 +83,7 @@ pub fn wait_for_address(request: &Request, begin: Instant, log: Log) -> Result<I
 /// The system does not say.
 fn here() -> Result<Vec<String>> {
     // Unlike /sys/class/net it is always that of this process's network namespace.
-    let text = fs::read_to_string("/proc/net/dev").context("cannot list the network interfaces")?;
+    let text = files::text("/proc/net/dev").context("cannot list the network interfaces")?;
     Ok(names(&text))
 }
 

@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::MetadataExt as _, path::PathBuf};
 use anyhow::{Context, Result, bail};
 
 use super::NodeId;
-use crate::ansible::Secret;
+use crate::ansible::{Secret, files};
 
 /// What an election needs to know.
 #[derive(Clone, Debug)]
@@ -113,7 +113,7 @@ impl Request {
             );
         }
         let secret =
-            Secret::new(fs::read(&self.secret_file).with_context(|| format!("cannot read {about}"))?);
+            Secret::new(files::content(&self.secret_file).with_context(|| format!("cannot read {about}"))?);
         let secret = Secret::new(secret.expose().trim_ascii());
         if secret.expose().len() < SHORTEST {
             bail!("{about} has fewer than {SHORTEST} characters; make one with: openssl rand -hex 32");
@@ -129,7 +129,7 @@ impl Request {
         let read = |option: &str, path: &Option<PathBuf>| -> Result<Option<String>> {
             let Some(path) = path else { return Ok(None) };
             let about = format!("{option} {}", path.display());
-            let text = fs::read_to_string(path).with_context(|| format!("cannot read {about}"))?;
+            let text = files::text(path).with_context(|| format!("cannot read {about}"))?;
             let text = text.trim();
             // The one thing that must not be sent to everybody.
             if text.contains("PRIVATE KEY") {

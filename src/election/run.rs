@@ -28,6 +28,7 @@ use super::{
     request::Request,
     wire::{Wire, listen},
 };
+use crate::ansible::files;
 use crate::{ansible::Secret, node::state::cluster_id};
 
 /// Between two tellings of who is where, to one member at a time: whom multicast does not reach, members do.
@@ -96,7 +97,7 @@ pub fn run(request: &Request, collect: bool, log: Log) -> Result<Ending> {
     let secret = request.secret()?;
     let (host_key, user_key) = request.keys()?;
     let disk = Disk::open(&request.state_dir)?;
-    let machine_id = std::fs::read("/etc/machine-id").unwrap_or_default();
+    let machine_id = files::content("/etc/machine-id").unwrap_or_default();
     let state = disk::state(&disk, &request.state_dir, machine_id.trim_ascii(), request.node_id.as_ref())?;
     if !request.allowed.is_empty() && !request.allowed.contains(&state.id) {
         bail!("this node's id {} is not on the list of allowed ones (--allow)", state.id);

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
     path::{Path, PathBuf},
     process::Command,
     thread,
@@ -15,7 +14,7 @@ use super::{Client, Data, Id, Member, Verdict, verdict};
 use crate::{
     ansible::{
         fault::point,
-        files::{Attributes, Directory, File},
+        files::{self, Attributes, Directory, File},
     },
     node::{record_started, runs},
 };
@@ -214,9 +213,7 @@ impl Host {
     fn put_aside(&self, member: Id) -> Result<()> {
         let mut aside = self.data_dir.clone().into_os_string();
         aside.push(format!(".was-member-{member}"));
-        fs::rename(&self.data_dir, &aside).with_context(|| {
-            format!("cannot rename {} to {}", self.data_dir.display(), Path::new(&aside).display())
-        })
+        files::rename(&self.data_dir, Path::new(&aside))
     }
 
     fn write_first_start<'a>(

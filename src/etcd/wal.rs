@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::Id;
+use crate::ansible::files;
 
 const METADATA: u64 = 1;
 const ENTRY: u64 = 2;
@@ -44,7 +45,7 @@ impl Data {
         }
         let Some(newest) = names.into_iter().max() else { return Ok(None) };
         let path = log.join(format!("{newest}.wal"));
-        let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let bytes = files::content(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let mut data = parse(&bytes).with_context(|| {
             format!(
                 "{} is not a log of etcd 3; if it is damaged, move {} away",

@@ -1,6 +1,7 @@
 //! Opens an inventory file and finds out its format as Ansible does: YAML first, then INI.
 
 use super::{Hosts, ini, yaml};
+use crate::ansible::files;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::yaml::{Node, Value as Shape, load, load_with_contested};
 use std::{os::unix::fs::PermissionsExt, path::Path, sync::Arc};
@@ -12,7 +13,7 @@ impl Hosts {
     /// All mistakes found, in the order of the file.
     pub fn read(path: &Path) -> Result<Self, Diagnostics> {
         let label: Arc<str> = Arc::from(path.display().to_string());
-        let bytes = std::fs::read(path)
+        let bytes = files::content(path)
             .map_err(|error| vec![Diagnostic::of_file(&label, format!("cannot be read: {error}"))])?;
         if bytes.starts_with(b"#!") && is_executable(path) {
             let message =

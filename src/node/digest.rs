@@ -11,6 +11,8 @@ use anyhow::{Context as _, Result};
 use ring::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 
+use crate::ansible::files;
+
 /// What a unit was, or would be, started with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -124,7 +126,8 @@ fn add(context: &mut Context, path: &Path) -> Result<()> {
             add(context, &entry)?;
         }
     } else if found.is_file() {
-        let mut file = fs::File::open(path)?;
+        // No longer than it was: it may grow while it is read.
+        let mut file = files::open(path)?.take(found.len());
         let mut buffer = vec![0; 1 << 16];
         part("file", &found.len().to_le_bytes());
         loop {

@@ -2,12 +2,12 @@
 
 use std::{fs, path::Path};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::{Holdings, systemd};
 use crate::ansible::{
     fault,
-    files::{remove, sync_directory},
+    files::{remove, remove_empty},
 };
 
 /// Takes all of this away; what is gone already is no obstacle. Stops first: a program must not lose its files
@@ -66,9 +66,5 @@ fn remove_file(path: &Path) -> Result<()> {
     if !fs::symlink_metadata(path).is_ok_and(|it| it.is_dir()) {
         return remove(path).map(|_| ());
     }
-    match fs::remove_dir(path) {
-        Ok(()) => path.parent().map_or(Ok(()), sync_directory),
-        Err(error) if error.kind() == std::io::ErrorKind::DirectoryNotEmpty => Ok(()),
-        Err(error) => Err(error).with_context(|| format!("cannot remove {}", path.display())),
-    }
+    remove_empty(path).map(drop)
 }

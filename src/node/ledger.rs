@@ -5,19 +5,16 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
-    time::{Duration, Instant},
 };
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use rustix::fd::OwnedFd;
 use serde::{Deserialize, Serialize};
 
 use super::Digest;
-use crate::ansible::files::{Attributes, Directory, Persisted, try_lock};
+use crate::ansible::files::{self, Attributes, Directory, Persisted};
 
 const FILE: &str = "ledger.json";
-/// How long another module may hold the ledger.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What is recorded.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -162,7 +159,7 @@ impl Ledger {
         if !directory.exists() {
             Directory { path: directory.into(), attributes: Attributes::mode(0o755) }.plan()?.apply()?;
         }
-        let lock = lock(&directory.join("ledger.lock"))?;
+        let lock = files::lock(&directory.join("ledger.lock"))?;
         let records = Records::read(directory)?;
         Ok(Self { directory: directory.into(), saved: records.clone(), records, _lock: lock })
     }
@@ -179,21 +176,6 @@ impl Ledger {
         self.records.file(self.directory.join(FILE), 0o600)?.plan()?.apply()?;
         self.saved = self.records.clone();
         Ok(())
-    }
-}
-
-/// Waits until this process alone holds the file, which is made where it is missing.
-pub(super) fn lock(path: &Path) -> Result<OwnedFd> {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        if let Some(held) = try_lock(path)? {
-            return Ok(held);
-        }
-        if Instant::now() > end {
-            let seconds = PATIENCE.as_secs();
-            bail!("{} is still locked after {seconds} s: another run works on this host", path.display());
-        }
-        std::thread::sleep(Duration::from_millis(50));
     }
 }
 

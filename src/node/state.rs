@@ -9,8 +9,7 @@ use ring::hkdf;
 use serde::{Deserialize, Serialize};
 use time::{OffsetDateTime, serde::rfc3339};
 
-use super::ledger::lock;
-use crate::ansible::files::{Attributes, Directory, Persisted};
+use crate::ansible::files::{self, Attributes, Directory, Persisted};
 
 /// The file, beside the ledger.
 pub const FILE: &str = "node.json";
@@ -145,7 +144,7 @@ pub fn lock_to(directory: &Path, wanted: &Membership, readmit: bool, now: Offset
     if !directory.exists() {
         Directory { path: directory.into(), attributes: Attributes::mode(0o755) }.plan()?.apply()?;
     }
-    let _held = lock(&directory.join("node.lock"))?;
+    let _held = files::lock(&directory.join("node.lock"))?;
     let Some(Membership { cluster, cluster_id, node_id, came_in }) =
         decide(read(directory)?.as_ref(), wanted, readmit)?
     else {

@@ -7,6 +7,7 @@ use super::attribute::{Attribute, Place};
 use super::merge::{Gatherer, Reader, merge};
 use super::service::Service;
 use super::text::ServiceName;
+use crate::ansible::files;
 use crate::diagnostic::Diagnostics;
 use crate::yaml::{Entry, Node, Position};
 
@@ -56,7 +57,7 @@ impl Services {
     /// # Errors
     /// Every mistake in it.
     pub fn checked(path: Option<&Path>) -> Result<Self, Diagnostics> {
-        let (services, mut mistakes) = Self::read(path, &|path| std::fs::read_to_string(path));
+        let (services, mut mistakes) = Self::read(path, &|path| files::text(path));
         mistakes.extend(super::check(&services));
         mistakes.sort();
         mistakes.dedup();

@@ -1,9 +1,6 @@
 //! Key pairs: Ed25519 pairs are made here; of any other pair that ssh can use the public half is read.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
@@ -17,7 +14,7 @@ use super::{
     key::PublicKey,
     wire::{Reader, Writer},
 };
-use crate::ansible::Secret;
+use crate::ansible::{Secret, files};
 
 const BEGIN: &str = "-----BEGIN OPENSSH PRIVATE KEY-----";
 const END: &str = "-----END OPENSSH PRIVATE KEY-----";
@@ -149,9 +146,10 @@ pub fn public_path(private: &Path) -> PathBuf {
 /// There is no key, or one with a passphrase, which nobody would be there to type.
 pub fn public_half(path: &Path) -> Result<PublicKey> {
     let name = path.display();
-    let file = Secret::new(fs::read(path).with_context(|| format!("cannot read the private key {name}"))?);
+    let file =
+        Secret::new(files::content(path).with_context(|| format!("cannot read the private key {name}"))?);
     let beside = public_path(path);
-    let comment = fs::read_to_string(&beside).ok().and_then(|it| it.parse::<PublicKey>().ok());
+    let comment = files::text(&beside).ok().and_then(|it| it.parse::<PublicKey>().ok());
     match open(&file) {
         Ok((public, _)) => {
             let comment = comment.filter(|it| *it == public).map(|it| it.comment).unwrap_or_default();

@@ -10,13 +10,12 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use ring::rand::{SecureRandom as _, SystemRandom};
-use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
 use zeroize::Zeroizing;
 
 use crate::{
     ansible::{
         Secret, fault,
-        files::{Attributes, Directory, File},
+        files::{self, Attributes, Directory, File},
     },
     ssh::pair::Pair,
 };
@@ -76,10 +75,7 @@ impl Shared {
         if !private_dir.exists() {
             Directory { path: private_dir.into(), attributes: closed() }.plan()?.apply()?;
         }
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let held = open(private_dir, flags, Mode::empty())
-            .with_context(|| format!("cannot open {}", private_dir.display()))?;
-        flock(&held, FlockOperation::LockExclusive)?;
+        let _held = files::lock(&private_dir.join("lock"))?;
         let shared = Self::plan(private_dir, bootstrap_key)?;
         if shared.new {
             let text = format!("{}\n", *shared.secret);
@@ -129,7 +125,7 @@ fn read(path: &Path) -> Result<Option<Zeroizing<String>>> {
             "{name} can be read by others; chmod 600 {name}, and if somebody may have done so, make a new one"
         );
     }
-    let text = Zeroizing::new(fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?);
+    let text = Zeroizing::new(files::text(path).with_context(|| format!("cannot read {name}"))?);
     Ok(Some(text))
 }
 

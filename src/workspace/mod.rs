@@ -10,6 +10,7 @@ pub mod record;
 
 use std::path::{Path, PathBuf};
 
+use crate::ansible::files;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::inventory::Hosts;
 use crate::placement::{Cluster, Demands, Lock, Placement, Plan, place};
@@ -45,8 +46,7 @@ impl Workspace {
     pub fn read(paths: Paths, directories: &[PathBuf], domain: Option<&str>) -> Result<Self, Diagnostics> {
         let mut mistakes = Diagnostics::new();
         let hosts = take(read_hosts(&paths.hosts), &mut mistakes);
-        let (services, wrong) =
-            Services::read(paths.services.as_deref(), &|path| std::fs::read_to_string(path));
+        let (services, wrong) = Services::read(paths.services.as_deref(), &|path| files::text(path));
         mistakes.extend(wrong);
         mistakes.extend(services::check(&services));
         let lock = take(read_lock(&paths.lock), &mut mistakes).unwrap_or_default();
@@ -112,7 +112,7 @@ fn read_hosts(path: &Path) -> Result<Hosts, Diagnostics> {
 /// A lock that does not exist yet locks nothing.
 fn read_lock(path: &Path) -> Result<Lock, Diagnostics> {
     let label = path.display().to_string();
-    match std::fs::read_to_string(path) {
+    match files::text(path) {
         Ok(text) => Lock::parse(&label, &text),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Lock::default()),
         Err(error) => Err(vec![Diagnostic::of_file(&label.into(), format!("cannot read the lock: {error}"))]),

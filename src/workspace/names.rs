@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::ansible::files;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::inventory::Hosts;
 use crate::placement::{Demands, HostId, Placement};
@@ -16,7 +17,7 @@ const UNKNOWN: &str = "unknown.invalid";
 /// The cluster's domain, where `group_vars/all` in one of these directories or the hosts file says it in plain words.
 pub fn domain(hosts: &Hosts, directories: &[PathBuf]) -> Option<String> {
     let in_file = |path: PathBuf| {
-        let text = std::fs::read_to_string(&path).ok()?;
+        let text = files::text(&path).ok()?;
         let root = yaml::load(&path.display().to_string(), &text).ok()?;
         let mut entries = root.entries()?.iter();
         entries.find(|it| it.key.text() == Some("domain"))?.value.text().map(str::to_owned)

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::ansible::files;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::inventory::{Hosts, Owner};
 use crate::services::{Services, enable_variable, master_variable};
@@ -79,7 +80,7 @@ fn in_path(path: &Path, reserved: &Reserved, depth: usize, mistakes: &mut Diagno
                 in_path(&path, reserved, depth - 1, mistakes);
             }
         }
-    } else if let Ok(text) = fs::read_to_string(path) {
+    } else if let Ok(text) = files::text(path) {
         in_text(&path.display().to_string(), &text, reserved, mistakes);
     }
 }

@@ -1,32 +1,27 @@
 //! Writing `services.lock`: one writer at a time, in one step.
 
-use std::fs::File as Handle;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use anyhow::{Context, Result};
-use rustix::fs::{FlockOperation, flock};
+use anyhow::Result;
 
-use crate::ansible::files::{Attributes, File, FilePlan};
+use crate::ansible::files::{Attributes, File, FilePlan, lock_directory};
 use crate::placement::Lock;
 
 /// Keeps other writers of the same lock file waiting until it is dropped.
-pub struct Turn(#[allow(dead_code, reason = "closing it ends the turn")] Handle);
+pub struct Turn(#[allow(dead_code, reason = "closing it ends the turn")] OwnedFd);
 
 /// Waits until no other run of minicluster writes the lock file at `path`.
 ///
 /// # Errors
-/// Its directory does not exist.
+/// Its directory does not exist, or another run writes there for too long.
 pub fn take_turn(path: &Path) -> Result<Turn> {
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let handle = Handle::open(directory)
-        .with_context(|| format!("cannot open the directory {}", directory.display()))?;
-    flock(&handle, FlockOperation::LockExclusive)
-        .with_context(|| format!("cannot wait for other writers in {}", directory.display()))?;
-    Ok(Turn(handle))
+    Ok(Turn(lock_directory(directory)?))
 }
 
 /// What is to be written; a file that is there keeps its mode.

@@ -7,6 +7,8 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
+use crate::ansible::files;
+
 /// A network as `10.0.0.0/8` or `2001:db8::/32`; an address alone is a network of one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Network {
@@ -56,7 +58,7 @@ fn bits(address: IpAddr) -> u128 {
 /// # Errors
 /// The kernel's tables cannot be read.
 pub fn own(networks: &[Network]) -> Result<BTreeSet<IpAddr>> {
-    let read = |path: &str| std::fs::read_to_string(path).with_context(|| format!("cannot read {path}"));
+    let read = |path: &str| files::text(path).with_context(|| format!("cannot read {path}"));
     let four = read("/proc/net/fib_trie")?;
     // Not there where IPv6 is switched off.
     let six = read("/proc/net/if_inet6").unwrap_or_default();

@@ -210,7 +210,7 @@ impl Plan {
             return Ok(None);
         }
         let path = self.layout.live(&wanted.credential, wanted.side).join("private_key.pem");
-        let Ok(content) = std::fs::read(&path) else { return Ok(None) };
+        let Ok(content) = files::content(&path) else { return Ok(None) };
         let plan = File::secret(path, Secret::new(content), key_attributes(group)).plan()?;
         Ok(plan.changes().then_some(plan))
     }

@@ -2,15 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
-use rustix::{
-    fd::OwnedFd,
-    fs::{CWD, FlockOperation, Mode, OFlags, RenameFlags, flock, open, renameat_with},
-    io::Errno,
-};
+use anyhow::Result;
+use rustix::fd::OwnedFd;
 
 use super::service::Side;
-use crate::ansible::files::{Attributes, Directory, sync_directory};
+use crate::ansible::files::{self, Attributes, Directory};
 
 /// Paths below the credentials directory.
 #[derive(Clone, Debug)]
@@ -73,11 +69,7 @@ impl Layout {
     /// The folder of all credentials cannot be made or locked.
     pub fn lock(&self) -> Result<OwnedFd> {
         make(&self.root, 0o755)?;
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let folder = open(&self.root, flags, Mode::empty());
-        folder
-            .and_then(|folder| flock(&folder, FlockOperation::LockExclusive).map(|()| folder))
-            .with_context(|| format!("cannot lock {}", self.root.display()))
+        files::lock(&self.root.join(".lock"))
     }
 
     /// Makes a folder below [`pending`](Self::pending), which root alone can enter.
@@ -105,16 +97,7 @@ impl Layout {
     /// # Errors
     /// The file system cannot exchange directories, or refuses to.
     pub fn exchange(&self, credential: &str, side: Side) -> Result<()> {
-        let (staged, live) = (self.staged(credential, side), self.live(credential, side));
-        let rename = |flags| renameat_with(CWD, &staged, CWD, &live, flags);
-        let renamed = match rename(RenameFlags::EXCHANGE) {
-            // Nothing was in use yet.
-            Err(Errno::NOENT) => rename(RenameFlags::NOREPLACE),
-            other => other,
-        };
-        renamed.with_context(|| format!("cannot exchange {} and {}", staged.display(), live.display()))?;
-        sync_directory(&self.credential(credential))?;
-        sync_directory(&self.pending().join(credential))
+        files::exchange(&self.staged(credential, side), &self.live(credential, side))
     }
 }
 

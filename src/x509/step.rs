@@ -14,7 +14,7 @@ use super::{
 };
 use crate::ansible::{
     Diff, Secret, fault,
-    files::{Attributes, File},
+    files::{self, Attributes, File},
 };
 
 /// One certificate.
@@ -33,7 +33,7 @@ impl Step {
     #[must_use]
     pub fn new(layout: &Layout, wanted: Wanted, delivery: Delivery, group: String) -> Self {
         let live = layout.live(&wanted.credential, wanted.side).join("cert.pem");
-        let before = std::fs::read_to_string(live).map(|it| describe(&it)).unwrap_or_default();
+        let before = files::text(live).map(|it| describe(&it)).unwrap_or_default();
         let after = match &delivery.chain {
             Some(chain) => describe(chain),
             None => format!("a new certificate ({})\n", delivery.reason),
@@ -66,7 +66,7 @@ impl Step {
         let chain = certificate::read_all(chain)?;
         certificate::verify(&chain, anchors, now)?;
         let path = self.key_path(layout);
-        let key = std::fs::read(&path).with_context(|| {
+        let key = files::content(&path).with_context(|| {
             format!("cannot read {}: another run may have made new requests; run again", path.display())
         })?;
         let key = PrivateKey::from_pem(&Secret::new(key))?;
@@ -111,7 +111,7 @@ impl Step {
         }
         let path = folder.join("private_key.pem");
         let key =
-            Secret::new(std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?);
+            Secret::new(files::content(&path).with_context(|| format!("cannot read {}", path.display()))?);
         File::secret(path, key, key_attributes(&self.group)).plan()?.apply()?;
         fault::point("x509_install:key");
         layout.make_credential(credential)?;

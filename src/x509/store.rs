@@ -91,8 +91,7 @@ impl Store {
     /// It cannot be read.
     pub fn certificate_pem(&self, id: &str) -> Result<String> {
         let path = self.folder(id).join("certificate.pem");
-        fs::read_to_string(&path)
-            .with_context(|| format!("cannot read {}: restore private_dir", path.display()))
+        files::text(&path).with_context(|| format!("cannot read {}: restore private_dir", path.display()))
     }
 
     /// The CA's certificate.

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::ansible::Secret;
+use crate::ansible::{Secret, files};
 
 /// How to reach Ansible's vault.
 #[derive(Clone, Debug)]
@@ -34,7 +34,7 @@ impl Vault {
     /// It cannot be read or decrypted.
     pub fn read(&self, path: &Path) -> Result<Secret> {
         let content =
-            Secret::new(std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?);
+            Secret::new(files::content(path).with_context(|| format!("cannot read {}", path.display()))?);
         if !content.expose().starts_with(b"$ANSIBLE_VAULT;") {
             return Ok(content);
         }

@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use rustix::{
-    fs::{Mode, OFlags, mkdirat, open, openat},
+    fs::{Mode, mkdirat, openat},
     io::Errno,
 };
 
 use super::{
     Attributes,
     attributes::Found,
-    replace::{open_directory, split, sync_directory},
+    place::{OPEN, Place},
 };
 use crate::ansible::Diff;
 
@@ -30,21 +30,23 @@ pub struct DirectoryPlan {
     changes: bool,
 }
 
-const FLAGS: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
-
 impl Directory {
     /// Looks at what is there. Writes nothing.
     ///
     /// # Errors
     /// Something else is there.
     pub fn plan(self) -> Result<DirectoryPlan> {
-        let found = match open(&self.path, FLAGS, Mode::empty()) {
+        let cannot_read = || format!("cannot read {}", self.path.display());
+        let place = Place::find(&self.path).with_context(cannot_read)?;
+        let opened =
+            place.map_or(Err(Errno::NOENT), |it| openat(&it.directory, &it.name, OPEN, Mode::empty()));
+        let found = match opened {
             Ok(directory) => Some(Found::of(directory)?),
             Err(Errno::NOENT) => None,
             Err(Errno::NOTDIR | Errno::LOOP) => {
                 bail!("{} is not a directory; remove it or choose another path", self.path.display())
             }
-            Err(error) => return Err(error).with_context(|| format!("cannot read {}", self.path.display())),
+            Err(error) => return Err(error).with_context(cannot_read),
         };
         let changes = match found {
             Some(found) => !self.attributes.hold(found)?,
@@ -91,16 +93,12 @@ impl DirectoryPlan {
 }
 
 fn make(path: &Path, attributes: &Attributes) -> Result<()> {
-    let (parent, name) = split(path)?;
-    if !parent.exists() {
-        make(parent, &Attributes::mode(0o755))?;
-    }
-    let parent_directory = open_directory(parent)?;
+    let place = Place::make(path)?;
     // Closed to others until it has its owner.
-    match mkdirat(&parent_directory, name, Mode::RWXU) {
+    match mkdirat(&place.directory, &place.name, Mode::RWXU) {
         Ok(()) | Err(Errno::EXIST) => {}
         Err(error) => return Err(error.into()),
     }
-    attributes.give(openat(&parent_directory, name, FLAGS, Mode::empty())?, None)?;
-    sync_directory(parent)
+    attributes.give(openat(&place.directory, &place.name, OPEN, Mode::empty())?, None)?;
+    place.sync()
 }

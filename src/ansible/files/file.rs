@@ -2,21 +2,18 @@
 
 use std::{
     io::Read as _,
+    os::fd::OwnedFd,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result, bail};
 use rustix::{
-    fs::{AtFlags, CWD, FileType, Mode, OFlags, StatxAttributes, StatxFlags, open, statx},
+    fs::{AtFlags, FileType, Mode, OFlags, StatxAttributes, StatxFlags, fstat, openat, statx},
     io::Errno,
 };
 use zeroize::Zeroizing;
 
-use super::{
-    Attributes,
-    attributes::Found,
-    replace::{replace, split},
-};
+use super::{Attributes, attributes::Found, place::Place, replace::replace};
 use crate::ansible::{Diff, Secret};
 
 /// Texts longer than this are not shown in a diff.
@@ -51,7 +48,13 @@ pub struct FilePlan {
 enum There {
     Nothing,
     Link,
-    File { content: Zeroizing<Vec<u8>>, attributes: Found, mount_point: bool },
+    /// Of a long file that differs, only the beginning is read.
+    File {
+        content: Zeroizing<Vec<u8>>,
+        length: u64,
+        attributes: Found,
+        mount_point: bool,
+    },
 }
 
 impl File {
@@ -77,7 +80,8 @@ impl File {
     /// # Errors
     /// What is there cannot be read, or is not a file.
     pub fn plan(self) -> Result<FilePlan> {
-        let found = look(&self.path).with_context(|| format!("cannot read {}", self.path.display()))?;
+        let found = look(&self.path, self.bytes().len())
+            .with_context(|| format!("cannot read {}", self.path.display()))?;
         let (content_changes, attributes_change) = match &found {
             There::Nothing | There::Link => (true, true),
             There::File { content, attributes, .. } => {
@@ -88,30 +92,38 @@ impl File {
     }
 }
 
-fn look(path: &Path) -> Result<There> {
-    split(path)?;
-    // Not blocking: a pipe would wait for its writer.
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = match open(path, flags, Mode::empty()) {
+fn look(path: &Path, wanted: usize) -> Result<There> {
+    let Some(place) = Place::find(path)? else { return Ok(There::Nothing) };
+    let file = match open(&place) {
         Ok(file) => file,
         Err(Errno::NOENT) => return Ok(There::Nothing),
         Err(Errno::LOOP) => return Ok(There::Link),
         Err(error) => return Err(error.into()),
     };
-    match FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode) {
+    let stat = fstat(&file)?;
+    match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => {}
         FileType::Directory => bail!("it is a directory; remove it or choose another path"),
         _ => bail!("it is neither a file nor a link; remove it or choose another path"),
     }
     let attributes = Found::of(&file)?;
-    let mut content = Zeroizing::new(Vec::new());
-    std::fs::File::from(file).read_to_end(&mut content)?;
-    Ok(There::File { content, attributes, mount_point: is_mount_point(path) })
+    let length = u64::try_from(stat.st_size)?;
+    let most = u64::try_from(wanted.max(SHOWN))? + 1;
+    // At once, so that growing leaves no copies of a secret in memory.
+    let mut content = Zeroizing::new(Vec::with_capacity(usize::try_from(length.min(most))? + 1));
+    std::fs::File::from(file).take(most).read_to_end(&mut content)?;
+    Ok(There::File { content, length, attributes, mount_point: is_mount_point(&place) })
+}
+
+/// Opens what is there. Not blocking: a pipe would wait for its writer.
+fn open(place: &Place) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    openat(&place.directory, &place.name, flags, Mode::empty())
 }
 
 /// Kernels before 5.8 do not say; there the failing rename tells.
-fn is_mount_point(path: &Path) -> bool {
-    statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::BASIC_STATS)
+fn is_mount_point(place: &Place) -> bool {
+    statx(&place.directory, &place.name, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::BASIC_STATS)
         .is_ok_and(|it| it.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
 }
 
@@ -163,12 +175,13 @@ impl FilePlan {
         let (before, before_text) = match &self.found {
             There::Nothing => ("does not exist".into(), String::new()),
             There::Link => ("symbolic link".into(), String::new()),
-            There::File { content, attributes, .. } => {
-                (attributes.describe(&self.file.attributes), self.show(content, "content before"))
+            There::File { content, length, attributes, .. } => {
+                (attributes.describe(&self.file.attributes), self.show(content, *length, "content before"))
             }
         };
         let (before_text, after_text) = if self.content_changes {
-            (before_text, self.show(self.file.bytes(), "content after"))
+            let bytes = self.file.bytes();
+            (before_text, self.show(bytes, u64::try_from(bytes.len()).unwrap_or(u64::MAX), "content after"))
         } else {
             (format!("{before}\n"), format!("{after}\n"))
         };
@@ -180,11 +193,11 @@ impl FilePlan {
         })
     }
 
-    fn show(&self, bytes: &[u8], what: &str) -> String {
+    fn show(&self, bytes: &[u8], length: u64, what: &str) -> String {
         match (&self.file.content, std::str::from_utf8(bytes)) {
             (Content::Secret(_), _) => format!("({what}: secret)\n"),
             (_, Ok(text)) if text.len() <= SHOWN && !text.contains('\0') => text.to_owned(),
-            _ => format!("({what}: {} bytes, not shown)\n", bytes.len()),
+            _ => format!("({what}: {length} bytes, not shown)\n"),
         }
     }
 
@@ -193,18 +206,36 @@ impl FilePlan {
     /// # Errors
     /// It cannot be written; what was there is still there.
     pub fn apply(self) -> Result<()> {
-        let File { path, attributes, .. } = &self.file;
-        let done = match &self.found {
-            _ if !self.changes() => Ok(()),
-            There::File { .. } if !self.content_changes => correct(path, attributes),
-            There::File { attributes: kept, .. } => replace(path, self.file.bytes(), attributes, Some(*kept)),
-            There::Nothing | There::Link => replace(path, self.file.bytes(), attributes, None),
+        if !self.changes() {
+            return Ok(());
+        }
+        self.write().with_context(|| format!("cannot write {}", self.file.path.display()))
+    }
+
+    fn write(&self) -> Result<()> {
+        let attributes = &self.file.attributes;
+        let place = Place::of(&self.file.path)?;
+        let kept = match &self.found {
+            There::File { attributes: kept, .. } => {
+                if !self.content_changes && correct(&place, attributes)? {
+                    return Ok(());
+                }
+                Some(*kept)
+            }
+            There::Nothing | There::Link => None,
         };
-        done.with_context(|| format!("cannot write {}", path.display()))
+        replace(&place, self.file.bytes(), attributes, kept)
     }
 }
 
-fn correct(path: &Path, attributes: &Attributes) -> Result<()> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    attributes.give(open(path, flags, Mode::empty())?, None)
+/// Gives the file that is there these attributes; not where it has another name, too, perhaps one that is
+/// none of ours.
+fn correct(place: &Place, attributes: &Attributes) -> Result<bool> {
+    let file = open(place)?;
+    let found = fstat(&file)?;
+    let own = FileType::from_raw_mode(found.st_mode) == FileType::RegularFile && found.st_nlink == 1;
+    if own {
+        attributes.give(file, None)?;
+    }
+    Ok(own)
 }

@@ -1,19 +1,15 @@
 //! Files that only grow: one JSON record a line.
 
 use std::{
-    fs::{self, OpenOptions},
-    io::Write as _,
-    os::unix::fs::OpenOptionsExt as _,
+    io::{Read as _, Write as _},
     path::Path,
 };
 
 use anyhow::{Context, Result};
+use rustix::fs::{Mode, OFlags, openat};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{
-    read,
-    replace::{split, sync_directory},
-};
+use super::{place::Place, read};
 
 /// All records; none where there is no file. A last line without its end was cut off by a crash before anyone
 /// heard of it: it counts for nothing.
@@ -45,16 +41,16 @@ pub fn append_json_lines<T: Serialize>(path: &Path, records: &[T]) -> Result<()>
         lines.push(b'\n');
     }
     let write = || -> Result<()> {
-        let new = !path.exists();
-        let mut file = OpenOptions::new().create(true).append(true).read(true).mode(0o600).open(path)?;
-        let text = fs::read(path)?;
+        let place = Place::of(path)?;
+        let flags = OFlags::RDWR | OFlags::APPEND | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = openat(&place.directory, &place.name, flags, Mode::RUSR | Mode::WUSR)?;
+        let (mut file, mut text) = (std::fs::File::from(file), Vec::new());
+        file.read_to_end(&mut text)?;
         file.set_len(u64::try_from(whole(&text))?)?;
         file.write_all(&lines)?;
         file.sync_all()?;
-        if new {
-            sync_directory(split(path)?.0)?;
-        }
-        Ok(())
+        // Perhaps it is new.
+        place.sync()
     };
     write().with_context(|| format!("cannot append to {}", path.display()))
 }
@@ -66,6 +62,8 @@ fn whole(text: &[u8]) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -7,20 +7,26 @@ mod file;
 mod json_lines;
 mod lock;
 mod persisted;
+mod place;
 mod read;
 mod remove;
+mod rename;
 mod replace;
 
 pub use attributes::Attributes;
 pub use directory::{Directory, DirectoryPlan};
 pub use file::{Content, File, FilePlan};
 pub use json_lines::{append_json_lines, read_json_lines};
-pub use lock::{lock, try_lock};
+pub use lock::{lock, lock_directory, try_lock};
 pub use persisted::Persisted;
-pub use read::{read, read_text};
-pub use remove::remove;
-pub use replace::sync_directory;
+pub use place::sync_directory;
+pub use read::{content, open, read, read_text, read_text_up_to, text};
+pub use remove::{remove, remove_empty};
+pub use rename::{exchange, rename};
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod foreign;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;

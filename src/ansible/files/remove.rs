@@ -1,13 +1,17 @@
 //! Removing a file or a whole directory.
 
 use std::{
-    fs, io,
+    os::fd::OwnedFd,
     path::{Component, Path},
 };
 
 use anyhow::{Context, Result, bail};
+use rustix::{
+    fs::{AtFlags, Dir, Mode, openat, unlinkat},
+    io::Errno,
+};
 
-use super::replace::{split, sync_directory};
+use super::place::{OPEN, Place};
 
 /// Removes what is at `path`, a directory with everything in it; links are removed, not followed.
 /// Says whether something was there.
@@ -20,15 +24,56 @@ pub fn remove(path: &Path) -> Result<bool> {
     if !path.is_absolute() || depth < 2 || path.components().any(|it| it == Component::ParentDir) {
         bail!("refusing to remove {}: not an absolute path below a directory of the system", path.display());
     }
-    let removed = match fs::symlink_metadata(path) {
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            return Ok(false);
-        }
-        Err(error) => Err(error),
-        Ok(found) if found.is_dir() => fs::remove_dir_all(path),
-        Ok(_) => fs::remove_file(path),
+    take_away(path, true).with_context(|| format!("cannot remove {}", path.display()))
+}
+
+/// Removes a directory, unless there is something in it.
+///
+/// # Errors
+/// It cannot be removed.
+pub fn remove_empty(path: &Path) -> Result<bool> {
+    match take_away(path, false) {
+        Err(error) if error.downcast_ref() == Some(&Errno::NOTEMPTY) => Ok(false),
+        done => done.with_context(|| format!("cannot remove {}", path.display())),
+    }
+}
+
+fn take_away(path: &Path, with_content: bool) -> Result<bool> {
+    let place = match Place::find(path) {
+        Err(error) if error.downcast_ref() == Some(&Errno::NOTDIR) => return Ok(false),
+        place => place?,
     };
-    removed.with_context(|| format!("cannot remove {}", path.display()))?;
-    sync_directory(split(path)?.0)?;
-    Ok(true)
+    let Some(place) = place else { return Ok(false) };
+    let name = place.name.as_os_str();
+    let removed = match unlinkat(&place.directory, name, AtFlags::empty()) {
+        Err(Errno::ISDIR) => {
+            if with_content {
+                empty(&openat(&place.directory, name, OPEN, Mode::empty())?)?;
+            }
+            unlinkat(&place.directory, name, AtFlags::REMOVEDIR)
+        }
+        removed => removed,
+    };
+    match removed {
+        Ok(()) => place.sync().map(|()| true),
+        Err(Errno::NOENT) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Removes everything in an open directory.
+fn empty(directory: &OwnedFd) -> Result<()> {
+    let entries: Vec<_> = Dir::read_from(directory)?.collect::<Result<_, _>>()?;
+    for entry in entries.iter().map(rustix::fs::DirEntry::file_name).filter(|it| *it != c"." && *it != c"..")
+    {
+        match unlinkat(directory, entry, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(Errno::ISDIR) => {
+                empty(&openat(directory, entry, OPEN, Mode::empty())?)?;
+                unlinkat(directory, entry, AtFlags::REMOVEDIR)?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }

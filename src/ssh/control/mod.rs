@@ -102,7 +102,7 @@ impl Module for SshControlKey {
             Action::Begin { old } => plan.begin(old.clone())?,
             Action::Continue => {}
             Action::Exchange => {
-                let private = fs::read(plan.store.key("next")).context("cannot read the new key")?;
+                let private = files::content(plan.store.key("next")).context("cannot read the new key")?;
                 let public = public_half(&plan.store.key("next"))?;
                 let public = plan.store.state.rotation.as_ref().map_or(public, |it| it.new.clone());
                 store::put(&plan.params.key, Secret::new(private), &public)?;
@@ -170,7 +170,9 @@ impl Plan {
             Action::Idle => self.store.has_keys(),
             Action::Begin { .. } => true,
             Action::Continue => false,
-            Action::Exchange => fs::read(&self.params.key).ok() != fs::read(self.store.key("next")).ok(),
+            Action::Exchange => {
+                files::content(&self.params.key).ok() != files::content(self.store.key("next")).ok()
+            }
             Action::Advance(state) => **state != self.store.state,
         }
     }
@@ -183,7 +185,8 @@ impl Plan {
         SystemRandom::new().fill(&mut random).ok().context("the system has no randomness")?;
         let id = format!("{:016x}", u64::from_be_bytes(random));
         let from = self.params.from().to_owned();
-        let read = |path: &Path| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+        let read =
+            |path: &Path| files::content(path).with_context(|| format!("cannot read {}", path.display()));
         self.store.keep("previous", Secret::new(read(&from)?), &old)?;
         fault::point("ssh_control_key:previous");
         let new = if from != self.params.key && self.params.key.exists() {

@@ -1,10 +1,6 @@
 //! One file that a rotation changes, and how it was before.
 
-use std::{
-    fs,
-    io::ErrorKind,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -12,10 +8,13 @@ use serde::{Deserialize, Serialize};
 use crate::{
     ansible::{
         accounts::{self, Account},
-        files::{Attributes, Directory, File, read_text, sync_directory},
+        files::{Attributes, Directory, File, read_text_up_to, remove},
     },
     ssh::home::as_user,
 };
+
+/// More keys than anybody has.
+const LONGEST: u64 = 1 << 20;
 
 /// A file and the text it shall have.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,7 +46,7 @@ impl Edit {
     /// It cannot be read with its user's rights.
     pub fn found(mut self) -> Result<Self> {
         let path = &self.path;
-        self.text = as_user(self.account()?.as_ref(), || read_text(path))?;
+        self.text = as_user(self.account()?.as_ref(), || read_text_up_to(path, LONGEST))?;
         Ok(self)
     }
 
@@ -59,7 +58,7 @@ impl Edit {
         // Closed to others in a home; for all to read where root keeps the keys of users.
         let (file, directory) = if self.user.is_some() { (0o600, 0o700) } else { (0o644, 0o755) };
         let write = || {
-            let Some(text) = &self.text else { return remove(&self.path) };
+            let Some(text) = &self.text else { return remove(&self.path).map(drop) };
             let parent = self.path.parent().context("it names no file")?;
             if !parent.exists() {
                 Directory { path: parent.into(), attributes: Attributes::mode(directory) }.plan()?.apply()?;
@@ -67,13 +66,5 @@ impl Edit {
             File::public(&self.path, text.as_str(), Attributes::mode(file)).plan()?.apply()
         };
         as_user(self.account()?.as_ref(), write)
-    }
-}
-
-fn remove(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
-        Ok(()) => sync_directory(path.parent().unwrap_or(Path::new("/"))),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error).with_context(|| format!("cannot remove {}", path.display())),
     }
 }

@@ -6,7 +6,10 @@ use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 
-use crate::ssh::{key::PublicKey, sshd::Connection};
+use crate::{
+    ansible::files,
+    ssh::{key::PublicKey, sshd::Connection},
+};
 
 /// One login by key.
 #[derive(Clone, Debug, PartialEq)]
@@ -125,7 +128,7 @@ struct Process {
 fn processes() -> Result<Vec<Process>> {
     let entries = fs::read_dir("/proc").context("cannot read /proc")?;
     let ids = entries.flatten().filter_map(|it| it.file_name().to_str()?.parse::<u32>().ok());
-    Ok(ids.filter_map(|id| parse(id, &fs::read_to_string(format!("/proc/{id}/stat")).ok()?)).collect())
+    Ok(ids.filter_map(|id| parse(id, &files::text(format!("/proc/{id}/stat")).ok()?)).collect())
 }
 
 /// Reads `proc_pid_stat(5)`. The command stands in parentheses and may hold any character.

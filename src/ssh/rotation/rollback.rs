@@ -5,8 +5,6 @@
 //! copy of this very module.
 
 use std::{
-    fs,
-    io::ErrorKind,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -104,7 +102,7 @@ impl Guard {
     /// It cannot be made sure; then nothing may be revoked.
     pub fn arm(&mut self, record: Record, window: u32, sshd: &Sshd) -> Result<()> {
         let program = self.directory.join("program");
-        let own = fs::read("/proc/self/exe").context("cannot read this program")?;
+        let own = files::content("/proc/self/exe").context("cannot read this program")?;
         File::public(&program, own, Attributes::mode(0o700)).plan()?.apply()?;
         let runs = Command::new(&program).arg("--help").output().is_ok_and(|it| it.status.success());
         if !runs {
@@ -182,12 +180,7 @@ impl Guard {
             systemctl(&["disable", "--quiet", "--now", &format!("{UNIT}.timer")])?;
         }
         for path in self.leftovers() {
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != ErrorKind::NotFound => {
-                    return Err(error).with_context(|| format!("cannot remove {}", path.display()));
-                }
-                _ => {}
-            }
+            files::remove(&path)?;
         }
         systemctl(&["daemon-reload"]).map(drop)
     }

@@ -1,9 +1,6 @@
 //! Files of the host, as they are and as they shall be.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
@@ -178,7 +175,7 @@ fn host_keys(sshd: &Sshd) -> Result<Vec<(PathBuf, PublicKey)>> {
         let mut public = path.clone().into_os_string();
         public.push(".pub");
         // Without a public half sshd could not use a certificate either.
-        if let Ok(text) = fs::read_to_string(&public) {
+        if let Ok(text) = files::text(&public) {
             let key = text.parse::<PublicKey>();
             keys.push((path, key.with_context(|| format!("cannot use {}", Path::new(&public).display()))?));
         }
