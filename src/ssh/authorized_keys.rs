@@ -79,19 +79,25 @@ impl AuthorizedKeys {
         self.lines.iter().filter(|it| !it.is_authority()).filter_map(|it| it.key.as_ref())
     }
 
-    /// Adds `key` behind the first of `beside`, with the same options (a `from="…"` stays in force); where
-    /// none of these is there, at the end.
+    /// Adds `key` behind each line with one of `beside`, with the same options (a `from="…"` stays in force, and so does
+    /// what another line of the same key allows); where none of these opens, at the end.
     pub fn add(&mut self, key: &PublicKey, beside: &[PublicKey]) {
-        if self.has(key) {
-            return;
-        }
-        let at = self.lines.iter().position(|it| it.key.as_ref().is_some_and(|it| beside.contains(it)));
-        match at {
-            Some(at) => {
-                let line = Line::of(&self.lines[at].options, key);
-                self.lines.insert(at + 1, line);
+        let mut options: Vec<String> = self
+            .lines
+            .iter()
+            .filter(|it| it.key.as_ref() == Some(key))
+            .map(|it| it.options.clone())
+            .collect();
+        let mut at = 0;
+        while let Some(line) = self.lines.get(at) {
+            at += 1;
+            if line.key.as_ref().is_some_and(|it| beside.contains(it)) && !options.contains(&line.options) {
+                options.push(line.options.clone());
+                self.lines.insert(at, Line::of(&line.options, key));
             }
-            None => self.lines.push(Line::of("", key)),
+        }
+        if !self.has(key) {
+            self.lines.push(Line::of("", key));
         }
     }
 
@@ -146,6 +152,35 @@ mod tests {
         assert_eq!(keys.to_text(), after);
         keys.remove(&[key(2), key(4)]);
         assert_eq!(keys.to_text(), format!("# mine\n{}\n\n{options}{}\nbroken line\n", key(1), key(3)));
+    }
+
+    #[test]
+    fn each_line_of_the_old_key_has_its_own_options() {
+        let (here, there) = (r#"from="10.0.0.0/8" "#, r#"from="192.0.2.7",command="backup" "#);
+        let old = key(1);
+        let text = format!("{here}{old}\n{}\n{there}{old}\n{old}\n", key(9));
+        let mut keys = AuthorizedKeys::read(&text);
+        keys.add(&key(2), std::slice::from_ref(&old));
+        let after = keys.to_text();
+        keys.add(&key(2), std::slice::from_ref(&old));
+        assert_eq!(keys.to_text(), after, "once is enough");
+        keys.remove(std::slice::from_ref(&old));
+        let new = key(2);
+        assert_eq!(keys.to_text(), format!("{here}{new}\n{}\n{there}{new}\n{new}\n", key(9)));
+        // One that was added by an earlier version, beside the first line only.
+        let mut half = AuthorizedKeys::read(&format!("{here}{old}\n{here}{new}\n{there}{old}\n"));
+        half.add(&new, std::slice::from_ref(&old));
+        assert_eq!(half.to_text(), format!("{here}{old}\n{here}{new}\n{there}{old}\n{there}{new}\n"));
+    }
+
+    #[test]
+    fn an_authority_does_not_open_and_stays_one() {
+        let mut keys = AuthorizedKeys::read(&format!("cert-authority {}\n", key(1)));
+        keys.add(&key(2), &[key(1)]);
+        assert_eq!(
+            keys.to_text(),
+            format!("cert-authority {}\ncert-authority {}\n{}\n", key(1), key(2), key(2))
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{PermissionsExt as _, symlink},
     path::PathBuf,
     process::{Command, Output, Stdio},
     time::{Duration, Instant},
@@ -284,5 +284,43 @@ fn a_full_disk_costs_no_key() {
         assert!(said.contains("\"failed\":true") && said.contains("cannot"), "{step}: {output:?}");
         assert_eq!(it.keys(), keys, "{step}: {said}");
         it.finishes(step);
+    }
+}
+
+#[test]
+fn a_file_of_keys_that_is_a_link_stays_one_where_nobody_else_could_make_it() {
+    let it = Rotation::new(false);
+    fs::create_dir(it.host.path("dotfiles")).unwrap();
+    fs::rename(it.host.path("keys/root"), it.host.path("dotfiles/keys")).unwrap();
+    let link = || fs::read_link(it.host.path("keys/root")).ok();
+    symlink("../dotfiles/keys", it.host.path("keys/root")).unwrap();
+    it.run_until("revoke");
+    assert!(it.opens("new") && it.opens("old") && link().is_some());
+    fs::set_permissions(it.host.path("keys"), fs::Permissions::from_mode(0o777)).unwrap();
+    let said = it.step("revoke").fail();
+    assert!(
+        said.contains("keys/root is a link to ../dotfiles/keys") && said.contains("others can write"),
+        "{said}"
+    );
+    assert!(it.opens("old"));
+    fs::set_permissions(it.host.path("keys"), fs::Permissions::from_mode(0o755)).unwrap();
+    it.finishes("a link");
+    assert!(link().is_some());
+}
+
+#[test]
+fn a_file_of_keys_that_never_ends_is_refused_by_name() {
+    let it = Rotation::new(false);
+    for device in ["/dev/zero", "pipe"] {
+        let path = it.host.path("keys/root");
+        fs::remove_file(&path).unwrap();
+        if device == "pipe" {
+            let mode = rustix::fs::Mode::RWXU;
+            rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        } else {
+            symlink(device, &path).unwrap();
+        }
+        let said = it.step("add").fail();
+        assert!(said.contains("it is not a regular file"), "{device}: {said}");
     }
 }

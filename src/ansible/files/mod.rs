@@ -19,7 +19,7 @@ pub use file::{Content, File, FilePlan};
 pub use json_lines::{append_json_lines, read_json_lines};
 pub use lock::{lock, lock_directory, try_lock};
 pub use persisted::Persisted;
-pub use place::sync_directory;
+pub use place::{resolve, sync_directory};
 pub use read::{content, open, read, read_text, read_text_up_to, text};
 pub use remove::{remove, remove_empty};
 pub use rename::{exchange, rename};

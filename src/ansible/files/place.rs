@@ -60,6 +60,19 @@ impl Place {
         Ok(reached.map(|directory| Self { directory, name: name.into() }))
     }
 
+    /// Where what is here leads, if it is a link.
+    fn target(&self, path: &Path) -> Result<Option<PathBuf>> {
+        let link = match openat(&self.directory, &self.name, LOOK, Mode::empty()) {
+            Ok(link) => link,
+            Err(Errno::NOENT) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        if FileType::from_raw_mode(fstat(&link)?.st_mode) == FileType::Symlink {
+            return follow(&link, &self.directory, path).map(Some);
+        }
+        Ok(None)
+    }
+
     /// Opens a directory that is here; `.` is this one.
     pub fn open(&self, name: impl rustix::path::Arg) -> Result<OwnedFd, Errno> {
         openat(&self.directory, name, OPEN, Mode::empty())
@@ -79,6 +92,20 @@ fn split(path: &Path) -> Result<(&Path, &OsStr)> {
     }
     let directory = path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
     Ok((directory, name))
+}
+
+/// The path of the file that a link at `path` leads to, over further links; `path` itself where there is none.
+///
+/// # Errors
+/// Somebody else could have made one of these links.
+pub fn resolve(path: &Path) -> Result<PathBuf> {
+    let mut path = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        let Some(place) = Place::find(&path)? else { return Ok(path) };
+        let Some(target) = place.target(&path)? else { return Ok(path) };
+        path = path.parent().unwrap_or(Path::new("/")).join(target);
+    }
+    Err(Errno::LOOP).with_context(|| format!("cannot find {}", path.display()))
 }
 
 /// Makes names made, renamed or removed in a directory survive a loss of power.
@@ -114,23 +141,14 @@ fn walk(path: &Path, make: bool) -> Result<Option<OwnedFd>> {
             Err(Errno::NOENT) => return Ok(None),
             Err(Errno::NOTDIR | Errno::LOOP) => {
                 let link = openat(&at, &name, LOOK, Mode::empty())?;
-                let found = fstat(&link)?;
-                if FileType::from_raw_mode(found.st_mode) != FileType::Symlink {
+                if FileType::from_raw_mode(fstat(&link)?.st_mode) != FileType::Symlink {
                     bail!(Errno::NOTDIR);
                 }
                 links += 1;
                 if links > MOST_LINKS {
                     bail!(Errno::LOOP);
                 }
-                let target = PathBuf::from(OsStr::from_bytes(readlinkat(&link, "", Vec::new())?.as_bytes()));
-                if let Some(reason) = distrust(&found, &fstat(&at)?) {
-                    bail!(
-                        "{} is a link to {}, and {reason}: give the path without the link, or make link and \
-                         directory root's alone",
-                        walked.display(),
-                        target.display()
-                    );
-                }
+                let target = follow(&link, &at, &walked)?;
                 walked.pop();
                 left.extend(names(&target));
             }
@@ -138,6 +156,19 @@ fn walk(path: &Path, make: bool) -> Result<Option<OwnedFd>> {
         }
     }
     Ok(Some(at))
+}
+
+/// Where an open link leads that is at `path` in `directory`.
+fn follow(link: &OwnedFd, directory: &OwnedFd, path: &Path) -> Result<PathBuf> {
+    let target = PathBuf::from(OsStr::from_bytes(readlinkat(link, "", Vec::new())?.as_bytes()));
+    if let Some(reason) = distrust(&fstat(link)?, &fstat(directory)?) {
+        bail!(
+            "{} is a link to {}, and {reason}: give the path without the link, or make link and directory root's alone",
+            path.display(),
+            target.display()
+        );
+    }
+    Ok(target)
 }
 
 /// The names of a path, the first one last.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     ansible::{
         accounts::{self, Account},
-        files::{Attributes, Directory, File, read_text_up_to, remove},
+        files::{Attributes, Directory, File, read_text_up_to, remove, resolve},
     },
     ssh::home::as_user,
 };
@@ -46,7 +46,7 @@ impl Edit {
     /// It cannot be read with its user's rights.
     pub fn found(mut self) -> Result<Self> {
         let path = &self.path;
-        self.text = as_user(self.account()?.as_ref(), || read_text_up_to(path, LONGEST))?;
+        self.text = as_user(self.account()?.as_ref(), || read_text_up_to(&resolve(path)?, LONGEST))?;
         Ok(self)
     }
 
@@ -58,12 +58,14 @@ impl Edit {
         // Closed to others in a home; for all to read where root keeps the keys of users.
         let (file, directory) = if self.user.is_some() { (0o600, 0o700) } else { (0o644, 0o755) };
         let write = || {
-            let Some(text) = &self.text else { return remove(&self.path).map(drop) };
-            let parent = self.path.parent().context("it names no file")?;
+            // A link of the user's own stays one, to wherever the keys are kept.
+            let path = resolve(&self.path)?;
+            let Some(text) = &self.text else { return remove(&path).map(drop) };
+            let parent = path.parent().context("it names no file")?;
             if !parent.exists() {
                 Directory { path: parent.into(), attributes: Attributes::mode(directory) }.plan()?.apply()?;
             }
-            File::public(&self.path, text.as_str(), Attributes::mode(file)).plan()?.apply()
+            File::public(&path, text.as_str(), Attributes::mode(file)).plan()?.apply()
         };
         as_user(self.account()?.as_ref(), write)
     }
