@@ -84,7 +84,7 @@ PLACE = Shell(
 RUN = Shell(
     '(if f=$(@place @once',
     'if [ $e ] && x=$(sha256sum <"$f") && [ "${x%% *}" = $h ]; then echo "$f"; else echo absent $(uname -m); exit 1; fi);',
-    'then @environment MINICLUSTER_NONCE=@nonce "$f" -; s=$?;',
+    'then @environment MINICLUSTER_NONCE=@nonce @limit "$f" -; s=$?;',
     '[ $s = 0 ] || { echo minicluster-ended @nonce $s >&2; [ $s -lt 255 ] || s=254; PATH=/usr/bin:/bin; cat >/dev/null; };',
     'exit $s; else echo minicluster-refused @nonce "$f"; PATH=/usr/bin:/bin; cat >/dev/null; fi)',
 )
@@ -107,6 +107,11 @@ PUSH = Shell(
 )
 
 
+# What rewrites a terminal, as text and as it stands in JSON: the same characters as `printable` in src/ansible.
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+ESCAPED = re.compile(r"(?<!\\)((?:\\\\)*)\\(?:u(00(?:0[0-8b-f]|1[0-9a-f]|7f|[89][0-9a-f])|20(?:2[a-e]|6[6-9]))|([bfr]))", re.I)
+
+
 class StandardWay(Exception):
     """The module certainly did not start and cannot be run in place; says why."""
 
@@ -126,8 +131,8 @@ class Program:
         """Whether these are programs, and their name one that a shell takes as it is."""
         return all(b.startswith(b"\x7fELF") for b in self.builds.values()) and re.fullmatch(r"\w+", self.name, re.ASCII)
 
-    def run_command(self, nonce: str, environment: str, may_be_repeated: bool) -> str:
-        """The command that runs the copy, or refuses and says why."""
+    def run_command(self, nonce: str, environment: str, may_be_repeated: bool, timeout: int) -> str:
+        """The command that runs the copy, or refuses and says why. After `timeout` seconds, Ansible gives the task up."""
         if len(self.digests) == 1:
             digest = "h=" + "".join(self.digests.values())
         else:
@@ -135,7 +140,9 @@ class Program:
             digest = f"case $(uname -m) in {cases} *) h=none;; esac"
         place = PLACE.substitute(module=self.name, digest=digest)
         once = ONCE.substitute(nonce=nonce) if may_be_repeated else ""
-        return RUN.substitute(place=place, once=once, nonce=nonce, environment=environment)
+        # Before that, so that the module ends, and says that it did.
+        limit = f"MINICLUSTER_TIMEOUT={max(timeout - 1, 1)}" if timeout else ""
+        return RUN.substitute(place=place, once=once, nonce=nonce, environment=environment, limit=limit)
 
     def push_command(self, nonce: str, architecture: str) -> str:
         """The command that takes the build for `architecture` on standard input."""
@@ -252,15 +259,29 @@ class ActionModule(NormalAction):
         )
         return built, found.plugin_resolved_path
 
+    def _parse_returned_data(self, res, *args, **kwargs):
+        return super()._parse_returned_data({**res, "stdout": without_escapes(res.get("stdout", ""))}, *args, **kwargs)
+
+    def _execute(self, cmd, *args, **kwargs):
+        """Runs a command there. What the host answers ends on a terminal."""
+        try:
+            result = super()._low_level_execute_command(cmd, *args, **kwargs)
+        except AnsibleConnectionFailure as failure:
+            if (message := printable(str(failure))) == str(failure):
+                raise
+            raise AnsibleConnectionFailure(message) from None
+        clean = {name: printable(result[name]) for name in ("stdout", "stderr") if name in result}
+        return {**result, **clean, **{f"{name}_lines": text.splitlines() for name, text in clean.items()}}
+
     def _low_level_execute_command(self, cmd, *args, **kwargs):
         if self._program is None or not cmd.endswith(INTERPRETER):
-            return super()._low_level_execute_command(cmd, *args, **kwargs)
+            return self._execute(cmd, *args, **kwargs)
         environment = cmd.removesuffix(INTERPRETER)
         may_be_repeated = bool(self.get_connection_option("reconnection_retries", 0))
         for _attempt in range(2):
             nonce = secrets.token_hex(16)
-            command = self._program.run_command(nonce, environment, may_be_repeated)
-            result = super()._low_level_execute_command(command, *args, **kwargs)
+            command = self._program.run_command(nonce, environment, may_be_repeated, self._task.timeout or 0)
+            result = self._execute(command, *args, **kwargs)
             refusal = refused(result, nonce)
             if refusal is None:
                 return without_marks(result, nonce)
@@ -287,9 +308,29 @@ class ActionModule(NormalAction):
         nonce = secrets.token_hex(16)
         display.vv(f"pushing {self._program.name} for {architecture}", host=self._play_context.remote_addr)
         command = self._program.push_command(nonce, architecture)
-        result = super()._low_level_execute_command(command, in_data=self._program.builds[architecture])
+        result = self._execute(command, in_data=self._program.builds[architecture])
         if f"minicluster-pushed {nonce}" not in result["stdout"]:
             raise StandardWay(f"the push failed: {result['stdout']}{result['stderr']}".strip())
+
+
+def printable(text: str) -> str:
+    """The text with control characters as `cat -v` shows them."""
+    return CONTROL.sub(lambda it: shown(ord(it[0])), text)
+
+
+def without_escapes(text: str) -> str:
+    """JSON that holds no control characters either once it is read."""
+    letters = {"b": 8, "f": 12, "r": 13}
+
+    def written(it: re.Match) -> str:
+        return it[1] + json.dumps(shown(int(it[2], 16) if it[2] else letters[it[3].lower()]))[1:-1]
+
+    return ESCAPED.sub(written, text)
+
+
+def shown(code: int) -> str:
+    """A control character in words."""
+    return f"^{chr(code ^ 0x40)}" if code < 0x80 else f"<U+{code:04X}>"
 
 
 def refused(result: dict, nonce: str) -> str | None:

@@ -20,6 +20,7 @@ mod node_state;
 mod placement;
 mod placement_module;
 mod placement_properties;
+mod private_dir;
 mod program;
 mod protocol;
 mod purge;

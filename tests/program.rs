@@ -35,6 +35,15 @@ fn mistakes_leave_standard_output_empty() {
 }
 
 #[test]
+fn what_rewrites_a_terminal_is_shown_and_not_sent() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    write(directory.path(), "hosts", "[core]\na \u{1b}]0;title\u{7}=1\n");
+    let done = minicluster(directory.path(), &["check"]).output().expect("it starts");
+    let said = text(&done.stdout) + &text(&done.stderr);
+    assert!(said.contains("^[]0;title^G") && !said.contains('\u{1b}'), "{said:?}");
+}
+
+#[test]
 fn files_are_named_by_options_then_by_the_environment() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     for (name, host) in [("hosts", "usual"), ("other", "environment"), ("third", "option")] {
@@ -166,6 +175,11 @@ fn a_directory_of_ones_own_is_one_that_ansible_understands() {
     std::fs::remove_file(own.join("ansible.cfg")).expect("it is there");
     assert_eq!(init(&["init", "own"]), "own: made ansible.cfg\n");
     assert_eq!(init(&["init", "own"]), "own: nothing was missing\n");
+    // Written by an earlier version.
+    let settings = std::fs::read_to_string(own.join("ansible.cfg")).expect("it is there");
+    write(&own, "ansible.cfg", &settings.replace("task_timeout = 600\n", ""));
+    let said = init(&["init", "own"]);
+    assert!(said.contains("ansible.cfg lacks `task_timeout = 600`: add it"), "{said}");
 }
 
 #[test]

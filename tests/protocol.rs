@@ -131,6 +131,27 @@ fn arguments_come_from_standard_input_and_the_nonce_goes_out_first() {
 }
 
 #[test]
+fn what_rewrites_a_terminal_is_shown_and_not_sent() {
+    let (_directory, path, module) = probe(&json!({"content": "\u{1b}]0;title\u{7}\rnew\n"}));
+    fs::write(path, "\u{9b}2Jold\n").unwrap();
+    let answer = module.with("_ansible_diff", true).run().0;
+    assert_eq!(
+        (&answer["diff"][0]["before"], &answer["diff"][0]["after"]),
+        (&json!("<U+009B>2Jold\n"), &json!("^[]0;title^G^Mnew\n"))
+    );
+    let (_directory, _, module) = probe(&json!({"\u{1b}[2J": "x"}));
+    assert!(module.fail().contains("'^[[2J'"), "{}", module.fail());
+}
+
+/// Its answer ends when the program that it waits for has ended, too.
+#[test]
+fn a_module_that_never_returns_is_stopped_with_what_it_waits_for() {
+    let (_directory, _, module) = probe(&json!({"end": "wait"}));
+    let said = module.environment("MINICLUSTER_TIMEOUT", "1").fail();
+    assert!(said.starts_with("kit_probe was not done after 1 s and was stopped"), "{said}");
+}
+
+#[test]
 fn an_answer_that_nobody_reads_is_not_a_success() {
     let (_directory, _, module) = probe(&json!({}));
     let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();

@@ -22,6 +22,9 @@ pub trait Module {
     const NAME: &'static str;
     /// What it manages, in one sentence, for `--help`.
     const ABOUT: &'static str;
+    /// The seconds that it has where the control node does not say how long the task may take; none: as long as it
+    /// takes.
+    const LIMIT: Option<u64> = Some(3600);
     /// Its options.
     type Params: Arguments;
     /// Everything that will be done, decided before anything is.

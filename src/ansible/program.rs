@@ -13,7 +13,9 @@ use std::{
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value, json};
 
-use super::{Arguments, Module, Outcome, Task, convert, files, help, secret};
+use super::{
+    Arguments, Module, Outcome, Task, convert, files, help, limit, printable::make_printable, secret,
+};
 
 /// What must not be shown. Also the panic hook needs it, so it is the process's.
 static SECRETS: Mutex<Vec<String>> = Mutex::new(Vec::new());
@@ -32,6 +34,14 @@ pub fn run<M: Module>() -> ExitCode {
     if let Some(text) = argument.as_deref().and_then(OsStr::to_str).and_then(help::answer::<M>) {
         return write(&text);
     }
+    limit::watch(M::LIMIT, |seconds| {
+        print_result(failure(&format!(
+            "{} was not done after {seconds} s and was stopped: see what hangs on this host, or give the task a longer \
+             `timeout`",
+            M::NAME
+        )));
+        std::process::exit(1);
+    });
     match argument.context("no arguments file given; see --help").and_then(|it| answer::<M>(&it)) {
         Ok(outcome) => print_result(json!(outcome)),
         Err(error) => {
@@ -119,10 +129,11 @@ fn panic_message(module: &str, panic: &PanicHookInfo) -> String {
 
 fn print_result(result: Value) -> ExitCode {
     // In a panic the lock may be held by this very thread: better to say nothing of the cause than a secret.
-    let result = match SECRETS.try_lock() {
+    let mut result = match SECRETS.try_lock() {
         Ok(secrets) => secret::scrub(result, &secrets),
         Err(_) => failure("the module stopped while it read its arguments"),
     };
+    make_printable(&mut result);
     write(&format!("{result}\n"))
 }
 

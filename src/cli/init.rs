@@ -62,6 +62,13 @@ pub fn run(options: &Options) -> Result<Answer, Failure> {
             "ansible.cfg leads elsewhere than to {}: remove it, and run this again",
             home.display()
         ));
+    } else {
+        let usual = read_text(&home.join("ansible.cfg"))?.unwrap_or_default();
+        let lacks = usual.lines().filter(|it| it.split_once(" = ").is_some_and(|(name, _)| !has(&own, name)));
+        notes
+            .extend(lacks.map(|it| {
+                format!("ansible.cfg lacks `{it}`: add it, or remove the file and run this again")
+            }));
     }
     if !directory.join("hosts").exists() {
         notes.push("now write `hosts`: your machines, with a group `core`".into());
@@ -70,6 +77,11 @@ pub fn run(options: &Options) -> Result<Answer, Failure> {
         if made.is_empty() { "nothing was missing".into() } else { format!("made {}", made.join(", ")) };
     let lines = std::iter::once(format!("{}: {made}", directory.display())).chain(notes);
     Ok(lines.map(|it| it + "\n").collect::<String>().into())
+}
+
+/// Whether a setting is among these, with whatever value.
+fn has(settings: &str, name: &str) -> bool {
+    settings.lines().filter_map(|it| it.split_once('=')).any(|(own, _)| own.trim() == name)
 }
 
 /// Links to the playbooks, and an `ansible.cfg` that leads to the modules and roles of this program. A playbook or

@@ -4,6 +4,7 @@ mod answer;
 mod certs;
 mod check;
 mod command;
+mod data_home;
 mod enrol;
 mod explain;
 mod files;
@@ -27,6 +28,8 @@ use clap::Parser;
 pub use answer::{Answer, Failure};
 use command::Command;
 use files::Files;
+
+use crate::ansible::printable;
 
 /// Places services on hosts: the inventory of Ansible, and commands to see and steer what it decides.
 #[derive(Parser)]
@@ -67,7 +70,7 @@ pub fn main() -> ExitCode {
 
 fn complain(message: &str) -> ExitCode {
     // Nothing can be done if standard error is closed.
-    let _ = writeln!(std::io::stderr().lock(), "{message}");
+    let _ = writeln!(std::io::stderr().lock(), "{}", printable(message));
     ExitCode::FAILURE
 }
 
@@ -76,7 +79,12 @@ fn answer(arguments: Arguments) -> Result<Answer, Failure> {
     match (command, host) {
         (Some(_), Some(_)) => Err("--host goes without a command".into()),
         (Some(_), None) if list => Err("--list goes without a command".into()),
-        (Some(command), None) => command.run(files),
+        (Some(command), None) => {
+            // What a program reads stays as it is.
+            let for_people = !matches!(command, Command::UserData(_) | Command::Schema);
+            let answer = command.run(files)?;
+            Ok(if for_people { Answer { text: printable(&answer.text), ..answer } } else { answer })
+        }
         (None, Some(host)) => {
             let workspace = files.inventory()?;
             workspace.host(&host).map(Answer::from).ok_or_else(|| format!("there is no host '{host}'").into())

@@ -5,6 +5,7 @@ use std::{env, fs, path::PathBuf};
 use clap::Args;
 
 use super::answer::Failure;
+use super::data_home;
 use super::files::Files;
 
 /// The folder, as the operator names it or as the roles find it.
@@ -32,12 +33,13 @@ fn usual(files: Files, part: &str) -> Result<PathBuf, Failure> {
         }
         workspace.hosts.variable(0, name).and_then(|it| it.value.text()).filter(|it| !it.contains("{{"))
     };
-    let home = env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
     if let Some(text) = variable("private_dir") {
-        return Ok(text.strip_prefix("~/").map_or_else(|| text.clone().into(), |rest| home.join(rest)));
+        return match text.strip_prefix("~/") {
+            Some(rest) => Ok(data_home::home()?.join(rest)),
+            None => Ok(text.clone().into()),
+        };
     }
-    let state = env::var_os("XDG_DATA_HOME").map_or_else(|| home.join(".local/share"), PathBuf::from);
-    let state = state.join("minicluster");
+    let state = data_home::clusters()?;
     if let Some(domain) = variable("domain") {
         return Ok(state.join(domain));
     }

@@ -1,7 +1,6 @@
 //! `minicluster user-data`: the boot configuration with which machines become a cluster.
 
 use std::{
-    env,
     io::{IsTerminal as _, Write as _, stderr, stdout},
     path::PathBuf,
 };
@@ -10,7 +9,8 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::answer::{Answer, Failure};
-use crate::ansible::files;
+use super::data_home;
+use crate::ansible::{files, printable};
 use crate::user_data::{Bundle, Request, Shared, render};
 
 /// Options of `user-data`.
@@ -80,19 +80,15 @@ pub fn run(options: Options) -> Result<Answer, Failure> {
         bootstrap_key: options.bootstrap_key,
     };
     let request = request.validated()?;
-    let private_dir = options.private_dir.unwrap_or_else(|| usual_place(&request.domain));
+    let private_dir = match options.private_dir {
+        Some(named) => named,
+        None => data_home::clusters()?.join(&request.domain),
+    };
     let shared = Shared::keep(&private_dir, request.bootstrap_key)?;
     let text = render(&request, &shared)?.to_string();
     if let Some(warning) = request.warning() {
         // Standard output is the boot configuration; nothing can be done if standard error is closed.
-        let _ = writeln!(stderr().lock(), "warning: {warning}");
+        let _ = writeln!(stderr().lock(), "warning: {}", printable(&warning));
     }
     Ok(text.into())
-}
-
-/// Where the roles keep the secrets of a cluster when the operator says nothing else.
-fn usual_place(domain: &str) -> PathBuf {
-    let home = env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
-    let state = env::var_os("XDG_DATA_HOME").map_or_else(|| home.join(".local/share"), PathBuf::from);
-    state.join("minicluster").join(domain)
 }

@@ -8,7 +8,10 @@ use lexopt::{Arg, Parser, ValueExt as _};
 use super::{
     NodeId, Stage, Verdict, ZeroconfElection, disk, disk::Disk, note::Level, request::Request, run::run,
 };
-use crate::{ansible, node::state::cluster_id};
+use crate::{
+    ansible::{self, printable},
+    node::state::cluster_id,
+};
 
 const HELP: &str = "\
 Machines that share a secret and a number find each other on one network, and start one action on one of them.
@@ -88,7 +91,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
 
 fn say(text: &str) {
     // Nobody is there to be told that nobody listens.
-    let _ = writeln!(std::io::stderr().lock(), "zeroconf_election: {text}");
+    let _ = writeln!(std::io::stderr().lock(), "zeroconf_election: {}", printable(text));
 }
 
 fn carry_out(command: &Command) -> Result<u8> {

@@ -57,6 +57,8 @@ impl Module for ZeroconfElection {
     const NAME: &'static str = "zeroconf_election";
     const ABOUT: &'static str =
         "Elects a leader among machines that share a secret, and runs an action on it, once.";
+    // Whoever leads runs a playbook.
+    const LIMIT: Option<u64> = None;
     type Params = Params;
     type Plan = Plan;
 

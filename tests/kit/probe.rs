@@ -25,7 +25,7 @@ arguments! {
         /// Its group.
         pub group: Option<String> => Argument::str(),
         /// How to end.
-        pub end: String => Argument::str().choices(&["well", "error", "panic", "thread"]).default("well"),
+        pub end: String => Argument::str().choices(&["well", "error", "panic", "thread", "wait"]).default("well"),
     }
 }
 
@@ -69,6 +69,8 @@ impl Module for Probe {
             "error" => bail!("it went wrong with '{}'", plan.shown),
             "panic" => panic!("it went wrong with '{}'", plan.shown),
             "thread" => drop(std::thread::spawn(move || panic!("in a thread: {}", plan.shown)).join()),
+            // For a program that does not end.
+            "wait" => drop(std::process::Command::new("sleep").arg("600").status()),
             _ => plan.file.apply().context("the probe")?,
         }
         Ok(outcome)

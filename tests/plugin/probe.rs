@@ -12,7 +12,7 @@ arguments! {
     /// What to do.
     pub struct Params {
         /// Report and succeed, or how to end otherwise.
-        pub end: String => Argument::str().default("report").choices(&["report", "abort", "garbage", "status", "fail"]),
+        pub end: String => Argument::str().default("report").choices(&["report", "abort", "garbage", "say", "status", "fail"]),
         /// Exit status for `end: status`.
         pub status: i32 => Argument::int().default(0),
         /// A file that gets a line each time the module starts.
@@ -21,7 +21,7 @@ arguments! {
         pub gate: Option<String> => Argument::path(),
         /// An environment variable to report.
         pub variable: Option<String> => Argument::str(),
-        /// Text whose length is reported.
+        /// Text whose length is reported; with `end: say`, the answer.
         pub text: Option<String> => Argument::str(),
         /// A secret that is compared with `text`.
         pub secret: Option<String> => Argument::str().no_log(),
@@ -77,6 +77,11 @@ impl Module for Probe {
             "abort" => std::process::abort(),
             "garbage" => {
                 println!("this is not JSON");
+                std::process::exit(0)
+            }
+            // What a host answers that is not honest.
+            "say" => {
+                println!("{}", params.text.unwrap_or_default());
                 std::process::exit(0)
             }
             "status" => std::process::exit(params.status),
