@@ -6,6 +6,7 @@
 # make test       everything CI runs, two parts side by side; each prints what it says when it has ended
 # make soak       100,000 generated elections (make test: 2,000)
 # make bench      measurements, one table
+# make requirements   what Python packages a changed requirements.in needs, with hashes
 # make dist       the shipped build, with its size checked, and the bundle that machines boot from
 #                 (operator=DIRECTORY: with the services.yml, group_vars and roles of your cluster)
 
@@ -38,7 +39,7 @@ beside = +@$(MAKE) --no-print-directory --jobs=$(jobs) --output-sync=target
 shell_programs = .ci/run bootstrap/ansible bootstrap/boot bootstrap/bundle bootstrap/lead \
   $(addprefix molecule/node/,cluster demo demo-bootstrap image machines) $(addprefix molecule/bootstrap/,handover reboot up)
 
-.PHONY: install build quick plugin faults demo demo-down demo-bootstrap demo-bootstrap-down test lint unit soak molecule check
+.PHONY: install requirements build quick plugin faults demo demo-down demo-bootstrap demo-bootstrap-down test lint unit soak molecule check
 .PHONY: bench dist check-tools check-docker
 
 install: build
@@ -55,8 +56,16 @@ build: check-tools .venv/.installed
 .venv/.installed: requirements.txt
 	@echo "installing Ansible and its tools into .venv (about 1 minute, once)"
 	[ -x .venv/bin/pip ] || python3 -m venv .venv
-	.venv/bin/pip install --quiet --requirement requirements.txt
+	.venv/bin/pip install --quiet --require-hashes --requirement requirements.txt
 	touch $@
+
+# Versions stay as they are where requirements.in allows it; remove a line of requirements.txt to have a newer one.
+requirements:
+	[ -x .cache/pip-tools/bin/pip-compile ] || { python3 -m venv .cache/pip-tools; \
+	  .cache/pip-tools/bin/pip install --quiet pip-tools==7.6.2; }
+	@$(foreach it,. bootstrap,(cd $(it); PIP_FIND_LINKS= $(CURDIR)/.cache/pip-tools/bin/pip-compile --quiet \
+	  --generate-hashes --allow-unsafe --strip-extras --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
+	  requirements.in; sed -i '1i # Made by `make requirements` from requirements.in.' requirements.txt);)
 
 # The same programs, linked quickly: what the demo and the tests run.
 quick:
@@ -88,6 +97,7 @@ lint: quick
 	cargo clippy --quiet --all-targets --all-features -- -D warnings -A clippy::unwrap_used -A clippy::expect_used
 	yamllint --strict *.yml library molecule roles tests/faults
 	MINICLUSTER_HOSTS=molecule/default/hosts MINICLUSTER_SERVICES=molecule/default/services.yml ansible-lint -q --strict
+	$(if $(shell command -v cargo-deny),cargo deny --locked --log-level error check licenses sources bans,@echo "cargo-deny is missing: a test checks less")
 	$(if $(shell command -v shellcheck),shellcheck -x $(shell_programs),@echo "shellcheck is missing: skipped")
 
 unit: check-tools .venv/.installed

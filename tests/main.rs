@@ -31,6 +31,7 @@ mod service_units;
 mod services;
 mod shell;
 mod ssh;
+mod supply;
 mod tree;
 mod turndown_role;
 mod turns;
