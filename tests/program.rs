@@ -37,7 +37,7 @@ fn mistakes_leave_standard_output_empty() {
 #[test]
 fn what_rewrites_a_terminal_is_shown_and_not_sent() {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    write(directory.path(), "hosts", "[core]\na \u{1b}]0;title\u{7}=1\n");
+    write(directory.path(), "hosts", "[core:\u{1b}]0;title\u{7}]\na\n");
     let done = minicluster(directory.path(), &["check"]).output().expect("it starts");
     let said = text(&done.stdout) + &text(&done.stderr);
     assert!(said.contains("^[]0;title^G") && !said.contains('\u{1b}'), "{said:?}");

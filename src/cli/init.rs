@@ -53,22 +53,17 @@ pub fn run(options: &Options) -> Result<Answer, Failure> {
         }
     }
     let own = read_text(&directory.join("ansible.cfg"))?.unwrap_or_default();
-    if !own
-        .lines()
-        .filter_map(|it| it.strip_prefix("inventory = "))
-        .any(|it| Path::new(it).starts_with(&home))
-    {
+    let inventories = own.lines().filter_map(|it| it.strip_prefix("inventory = "));
+    if inventories.map(Path::new).any(|it| it.starts_with(&home)) {
+        let usual = read_text(&home.join("ansible.cfg"))?.unwrap_or_default();
+        let lacks = usual.lines().filter(|it| it.split_once(" = ").is_some_and(|(name, _)| !has(&own, name)));
+        let say = |it| format!("ansible.cfg lacks `{it}`: add it, or remove the file and run this again");
+        notes.extend(lacks.map(say));
+    } else {
         notes.push(format!(
             "ansible.cfg leads elsewhere than to {}: remove it, and run this again",
             home.display()
         ));
-    } else {
-        let usual = read_text(&home.join("ansible.cfg"))?.unwrap_or_default();
-        let lacks = usual.lines().filter(|it| it.split_once(" = ").is_some_and(|(name, _)| !has(&own, name)));
-        notes
-            .extend(lacks.map(|it| {
-                format!("ansible.cfg lacks `{it}`: add it, or remove the file and run this again")
-            }));
     }
     if !directory.join("hosts").exists() {
         notes.push("now write `hosts`: your machines, with a group `core`".into());

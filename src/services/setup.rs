@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::load::Services;
+use crate::ansible::files;
 use crate::yaml::{self, Node, Value};
 
 /// The role, in both of its spellings.
@@ -61,7 +62,7 @@ fn uses_setup(directories: &[PathBuf], role: &str, seen: &mut BTreeSet<String>) 
 fn dependencies(folder: &Path) -> Vec<String> {
     let read = |name: &str| {
         let path = folder.join("meta").join(name);
-        let text = fs::read_to_string(&path).ok()?;
+        let text = files::text(&path).ok()?;
         yaml::load(&path.display().to_string(), &text).ok()
     };
     let Some(meta) = read("main.yml").or_else(|| read("main.yaml")) else { return Vec::new() };
@@ -84,7 +85,7 @@ fn mentions_setup(folder: &Path) -> bool {
         if path.is_dir() {
             return mentions_setup(&path);
         }
-        let text = fs::read_to_string(&path).unwrap_or_default();
+        let text = files::text(&path).unwrap_or_default();
         SETUP.iter().any(|it| text.contains(it))
     })
 }

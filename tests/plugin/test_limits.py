@@ -21,10 +21,10 @@ class Limits(HostCase):
         run = self.project.play(task)
         self.assertEqual({it["host"]: it["kind"] for it in run.results}, {"bad": "failed", "good": "ok"}, run.output)
         # Neither there nor here, where ssh waits for it.
-        self.host.shell("timeout 30 sh -c 'while pgrep -f [p]robe; do sleep 0.1; done'")
+        self.host.shell("timeout 30 sh -ec 'while pgrep -f [p]robe; do sleep 0.1; done'")
         client = f"[s]sh .*{self.host.address} .*MINICLUSTER_TIMEOUT"
         waits = f"while pgrep -f '{client}' >/dev/null; do sleep 0.1; done"
-        subprocess.run(["timeout", "30", "sh", "-c", waits], check=True)
+        subprocess.run(["timeout", "30", "sh", "-ec", waits], check=True)
         bad = next(it["result"] for it in run.results if it["host"] == "bad")
         self.said = str(bad.get("msg"))
 

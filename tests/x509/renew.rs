@@ -250,7 +250,8 @@ fn two_control_nodes_at_the_same_time_leave_keys_and_certificates_that_fit() {
             !said.contains("\"failed\":true") || said.contains("another run may have made new requests"),
             "{said}"
         );
-        let folder = fs::File::open(cluster.file("host1", "")).unwrap();
+        // The lock that the modules take.
+        let folder = fs::File::open(cluster.file("host1", ".lock")).unwrap();
         rustix::fs::flock(&folder, rustix::fs::FlockOperation::LockExclusive).unwrap();
         for (name, side) in ALL {
             judge::are_a_pair(&cluster.file("host1", &format!("{name}/{side}")));
