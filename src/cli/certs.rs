@@ -16,7 +16,7 @@ pub struct Options {
     /// Only these hosts
     #[arg(value_name = "HOST")]
     only: Vec<String>,
-    /// Only what ends within this time or has ended, soonest first
+    /// Only what ends within this time or has ended, soonest first; exit status 3 where there is any
     #[arg(long, value_name = "30d")]
     expiring: Option<String>,
     /// Print JSON
@@ -26,15 +26,27 @@ pub struct Options {
     private_dir: PrivateDir,
 }
 
+/// The exit status where something ends within the time asked for.
+const EXPIRES: u8 = 3;
+
 /// Lists them.
 pub fn run(files: Files, options: &Options) -> Result<Answer, Failure> {
     let within = options.expiring.as_deref().map(|it| duration::parse("--expiring", it)).transpose()?;
     let private_dir = options.private_dir.find(files, "x509")?;
     let store = Store::read(&private_dir)?;
+    if store.state.is_none() {
+        let folder = private_dir.join("x509");
+        return Err(format!(
+            "there is no CA in {}; name the cluster's private_dir with --private-dir",
+            folder.display()
+        )
+        .into());
+    }
     let now = OffsetDateTime::now_utc();
     let entries = listing::list(&store.index, &options.only, within, now);
+    let status = if within.is_some() && !entries.is_empty() { EXPIRES } else { 0 };
     if options.json {
-        return Ok(format!("{:#}\n", json!(entries)).into());
+        return Ok(Answer { text: format!("{:#}\n", json!(entries)), status });
     }
     let mut rows =
         vec![["HOST", "CREDENTIAL", "SIDE", "EXPIRES", "IN", "STATUS"].map(str::to_owned).to_vec()];
@@ -45,5 +57,5 @@ pub fn run(files: Files, options: &Options) -> Result<Answer, Failure> {
         let expires = it.issued.not_after.date().to_string();
         vec![host, credential, it.issued.side.to_string(), expires, format!("{days} d"), status]
     }));
-    Ok(format!("{}{}\n", table(&rows), counted(entries.len(), "certificate")).into())
+    Ok(Answer { text: format!("{}{}\n", table(&rows), counted(entries.len(), "certificate")), status })
 }

@@ -24,17 +24,12 @@ struct Announcement {
     properties: Vec<(&'static str, String)>,
 }
 
-/// The parts that the MAC covers.
-fn mac(secret: &SecretKey, id: &str, incarnation: &str, election_id: &str, port: u16) -> Result<String> {
-    let port = port.to_string();
-    secret.announcement(&[id.as_bytes(), incarnation.as_bytes(), election_id.as_bytes(), port.as_bytes()])
-}
-
 impl Announcement {
     fn new(secret: &SecretKey, cluster: &str, record: &Record) -> Result<Self> {
         let (id, incarnation) = (record.id.as_str().to_owned(), format!("{:016x}", record.incarnation));
         let election_id = record.election_id.to_string();
-        let mac = mac(secret, &id, &incarnation, &election_id, record.port)?;
+        let port = record.port.to_string();
+        let mac = secret.announcement(&[&id, &incarnation, &election_id, &port].map(String::as_bytes))?;
         let properties = vec![
             ("election_id", election_id),
             ("id", id),
@@ -112,7 +107,8 @@ fn verified(secret: &SecretKey, service: &ResolvedService) -> Option<(Peer, Vec<
     let property = |name| service.get_property_val_str(name);
     let (id, incarnation, election_id) =
         (property("id")?, property("incarnation")?, property("election_id")?);
-    if mac(secret, id, incarnation, election_id, service.get_port()).ok()? != property("mac")? {
+    let port = service.get_port().to_string();
+    if !secret.announced(&[id, incarnation, election_id, &port].map(str::as_bytes), property("mac")?) {
         return None;
     }
     let peer = Peer { id: NodeId::parse(id).ok()?, incarnation: u64::from_str_radix(incarnation, 16).ok()? };

@@ -52,6 +52,16 @@ impl SecretKey {
         let tag = hmac::sign(&self.derive(&[b"announcement"])?, &length_prefixed(parts));
         Ok(hex::encode(&tag.as_ref()[..16]))
     }
+
+    /// Whether `mac` is the MAC of an announcement. How long that takes says nothing of how much of it is right: what is
+    /// compared are MACs of both under a key that nobody knows.
+    #[must_use]
+    pub fn announced(&self, parts: &[&[u8]], mac: &str) -> bool {
+        let (Ok(expected), Ok(key)) = (self.announcement(parts), self.derive(&[b"comparison"])) else {
+            return false;
+        };
+        hmac::verify(&key, expected.as_bytes(), hmac::sign(&key, mac.as_bytes()).as_ref()).is_ok()
+    }
 }
 
 fn length_prefixed(parts: &[&[u8]]) -> Vec<u8> {
@@ -177,6 +187,17 @@ mod tests {
             assert_eq!(b.open(&sealed).unwrap(), text.as_bytes());
             let sealed = b.seal(text.as_bytes());
             assert_eq!(a.open(&sealed).unwrap(), text.as_bytes());
+        }
+    }
+
+    #[test]
+    fn an_announcement_is_known_by_its_mac() {
+        let secret = key("secret", "x");
+        let mac = secret.announcement(&[b"a", b"b"]).unwrap();
+        assert!(secret.announced(&[b"a", b"b"], &mac));
+        assert!(!secret.announced(&[b"ab", b""], &mac) && !key("other", "x").announced(&[b"a", b"b"], &mac));
+        for wrong in ["", "00", &mac[..31], &format!("{mac}0"), &mac.replace(&mac[..1], "x")] {
+            assert!(!secret.announced(&[b"a", b"b"], wrong), "{wrong}");
         }
     }
 

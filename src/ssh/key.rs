@@ -17,16 +17,26 @@ pub struct PublicKey {
 }
 
 impl PublicKey {
-    /// The key in these bytes, as SSH sends it.
+    /// The key in these bytes, as SSH sends it: of a type and a size that OpenSSH takes, and whole.
     ///
     /// # Errors
-    /// They do not begin with the name of a key type.
+    /// They are something else.
     pub fn from_blob(blob: &[u8], comment: &str) -> Result<Self> {
-        let name = Reader(blob).text().context("this is no public key")?;
-        if !is_key_type(name) {
-            bail!("'{name}' is no type of key");
+        let mut reader = Reader(blob);
+        let name = reader.text().context("this is no public key")?;
+        check_fields(name, &mut reader)
+            .with_context(|| format!("this is no public key of the type {name:?}"))?;
+        if !reader.is_empty() {
+            bail!("this is no public key: something follows it");
         }
         Ok(Self { blob: blob.to_vec(), comment: comment.into() })
+    }
+
+    /// Whether certificates are made for keys of its type. Those in hardware have certificates of a shape of their own, and
+    /// DSA is out of use.
+    #[must_use]
+    pub fn can_be_certified(&self) -> bool {
+        !self.kind().contains('@') && self.kind() != "ssh-dss"
     }
 
     /// The type: `ssh-ed25519`, say.
@@ -60,6 +70,61 @@ impl PublicKey {
     pub fn describe(&self) -> String {
         format!("{} {} {}", self.fingerprint(), self.kind(), self.comment).trim_end().into()
     }
+}
+
+/// What follows the name of the type (RFC 4253, section 6.6; RFC 5656, section 3.1; RFC 8709; `PROTOCOL.u2f`).
+fn check_fields(name: &str, reader: &mut Reader) -> Result<()> {
+    match name {
+        "ssh-ed25519" => exactly(reader, 32),
+        "ssh-rsa" => {
+            let (_exponent, modulus) = (number(reader)?, number(reader)?);
+            // OpenSSH takes no others either.
+            if !(1024..=16384).contains(&modulus) {
+                bail!("{modulus} bits, where 1024 to 16384 are allowed");
+            }
+            Ok(())
+        }
+        "ssh-dss" => (0..4).try_for_each(|_| number(reader).map(drop)),
+        "ecdsa-sha2-nistp256" => point(reader, "nistp256", 65),
+        "ecdsa-sha2-nistp384" => point(reader, "nistp384", 97),
+        "ecdsa-sha2-nistp521" => point(reader, "nistp521", 133),
+        "sk-ssh-ed25519@openssh.com" => exactly(reader, 32).and_then(|()| reader.string().map(drop)),
+        "sk-ecdsa-sha2-nistp256@openssh.com" => {
+            point(reader, "nistp256", 65).and_then(|()| reader.string().map(drop))
+        }
+        _ => bail!("there is no such type"),
+    }
+}
+
+fn exactly(reader: &mut Reader, length: usize) -> Result<()> {
+    let found = reader.string()?.len();
+    if found != length {
+        bail!("{found} bytes, where it has {length}");
+    }
+    Ok(())
+}
+
+/// A positive number, and how many bits it has. Zeros before it say nothing, as for sshd: what opens there has to be a key here.
+fn number(reader: &mut Reader) -> Result<usize> {
+    let bytes = reader.string()?;
+    if bytes.first().is_some_and(|it| it.leading_zeros() == 0) {
+        bail!("a number in it is negative");
+    }
+    let digits = &bytes[bytes.iter().position(|it| *it != 0).unwrap_or(bytes.len())..];
+    let Some(first) = digits.first() else { bail!("a number in it is zero") };
+    Ok(digits.len() * 8 - first.leading_zeros() as usize)
+}
+
+/// A point on this curve, not compressed.
+fn point(reader: &mut Reader, curve: &str, length: usize) -> Result<()> {
+    if reader.text()? != curve {
+        bail!("it names another curve");
+    }
+    let point = reader.string()?;
+    if point.len() != length || point.first() != Some(&4) {
+        bail!("it holds no point of that curve");
+    }
+    Ok(())
 }
 
 /// Whether a word is the name of a key type, as it begins a line of `authorized_keys`.
@@ -128,6 +193,7 @@ impl<'de> Deserialize<'de> for PublicKey {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::ssh::wire::Writer;
 
     // Made by ssh-keygen, which also gave the fingerprint.
     const LINE: &str =
@@ -140,6 +206,47 @@ mod tests {
         assert_eq!(key.to_string(), LINE);
         assert_eq!(key.fingerprint(), "SHA256:EaMsGN+8r1MsUGKSIAICT54p6hFqyLRomq+z3+6i20M");
         assert!(key.ed25519().is_some());
+    }
+
+    fn line(kind: &str, fields: &[&[u8]]) -> String {
+        let blob = fields.iter().fold(Writer::default().string(kind), Writer::string).public();
+        format!("{kind} {}", BASE64_STANDARD.encode(blob))
+    }
+
+    #[test]
+    fn a_key_is_of_a_known_type_and_whole() {
+        let modulus = |bytes: usize| [&[0][..], &vec![0xff; bytes]].concat();
+        let point = |length: usize| [&[4][..], &vec![7; length - 1]].concat();
+        let (e, p256) = (&[1, 0, 1][..], point(65));
+        for good in [
+            line("ssh-rsa", &[e, &modulus(256)]),
+            line("ssh-rsa", &[e, &modulus(2048)]),
+            line("ssh-rsa", &[e, &[&[0, 0], &modulus(256)[..]].concat()]),
+            line("ecdsa-sha2-nistp256", &[b"nistp256", &p256]),
+            line("ecdsa-sha2-nistp521", &[b"nistp521", &point(133)]),
+            line("sk-ssh-ed25519@openssh.com", &[&[7; 32], b"ssh:"]),
+            line("sk-ssh-ed25519@openssh.com", &[&[7; 32], b"\xff"]),
+        ] {
+            assert!(good.parse::<PublicKey>().is_ok(), "{good}");
+        }
+        for (bad, expected) in [
+            (line("ssh-nonsense", &[&[7; 32]]), "no such type"),
+            (line("ssh-ed25519-cert-v01@openssh.com", &[&[7; 32]]), "no such type"),
+            (line("ssh-ed25519", &[&[7; 31]]), "31 bytes"),
+            (line("ssh-ed25519", &[&[7; 32], b"x"]), "something follows"),
+            (line("ssh-ed25519", &[]), "cut short"),
+            (line("ssh-rsa", &[e, &modulus(64)]), "512 bits"),
+            (line("ssh-rsa", &[e, &modulus(4096)]), "32768 bits"),
+            (line("ssh-rsa", &[e, &[0xff; 256]]), "negative"),
+            (line("ssh-rsa", &[e, &[0, 0, 0xff]]), "8 bits"),
+            (line("ssh-rsa", &[e, &[]]), "is zero"),
+            (line("ecdsa-sha2-nistp256", &[b"nistp384", &p256]), "another curve"),
+            (line("ecdsa-sha2-nistp256", &[b"nistp256", &point(64)]), "no point"),
+            (line("ssh-rsa", &[e, &modulus(256)])[..340].to_owned(), "cut short"),
+        ] {
+            let error = format!("{:#}", bad.parse::<PublicKey>().unwrap_err());
+            assert!(error.contains(expected), "{bad}: {error}");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod certificate;
 pub mod client;
 pub mod control;
 pub mod home;
+pub mod hostname;
 pub mod key;
 pub mod known_hosts;
 pub mod krl;

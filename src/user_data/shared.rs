@@ -1,12 +1,7 @@
 //! What machines share until they have met, made once below `private_dir`: the cluster secret and, where it
 //! is wanted, the bootstrap key pair.
 
-use std::{
-    fs,
-    io::ErrorKind,
-    os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use ring::rand::{SecureRandom as _, SystemRandom};
@@ -15,7 +10,7 @@ use zeroize::Zeroizing;
 use crate::{
     ansible::{
         Secret, fault,
-        files::{self, Attributes, Directory, File},
+        files::{Attributes, Directory, File, lock, read_private},
     },
     ssh::pair::Pair,
 };
@@ -75,7 +70,7 @@ impl Shared {
         if !private_dir.exists() {
             Directory { path: private_dir.into(), attributes: closed() }.plan()?.apply()?;
         }
-        let _held = files::lock(&private_dir.join("lock"))?;
+        let _held = lock(&private_dir.join("lock"))?;
         let shared = Self::plan(private_dir, bootstrap_key)?;
         if shared.new {
             let text = format!("{}\n", *shared.secret);
@@ -114,19 +109,10 @@ fn make_secret() -> Result<Zeroizing<String>> {
 }
 
 fn read(path: &Path) -> Result<Option<Zeroizing<String>>> {
-    let name = path.display();
-    let mode = match fs::metadata(path) {
-        Ok(found) => found.permissions().mode(),
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error).with_context(|| format!("cannot read {name}")),
-    };
-    if mode & 0o077 != 0 {
-        bail!(
-            "{name} can be read by others; chmod 600 {name}, and if somebody may have done so, make a new one"
-        );
-    }
-    let text = Zeroizing::new(files::text(path).with_context(|| format!("cannot read {name}"))?);
-    Ok(Some(text))
+    let Some(content) = read_private(path)? else { return Ok(None) };
+    let text = std::str::from_utf8(content.expose());
+    let text = text.ok().with_context(|| format!("cannot read {}: it is not UTF-8", path.display()))?;
+    Ok(Some(Zeroizing::new(text.to_owned())))
 }
 
 fn write(path: &Path, content: &[u8]) -> Result<()> {

@@ -29,6 +29,10 @@ impl Network {
         let longest = if address.is_ipv4() { 32 } else { 128 };
         let prefix = if prefix.is_empty() { Some(longest) } else { prefix.parse().ok() };
         match prefix {
+            // An IPv4 network that is written as an IPv6 one.
+            Some(prefix @ 96..=128) if address.to_canonical().is_ipv4() && address.is_ipv6() => {
+                Ok(Self { address: address.to_canonical(), prefix: prefix - 96 })
+            }
             Some(prefix) if prefix <= longest => Ok(Self { address, prefix }),
             _ => bail!("option 'cluster_networks': '{text}' has a prefix that is not within 0 and {longest}"),
         }
@@ -37,6 +41,7 @@ impl Network {
     /// Whether `address` is in it.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
         let (ours, theirs) = (bits(self.address), bits(address));
         let length = if self.address.is_ipv4() { 32 } else { 128 };
         let host_bits = length - self.prefix;
@@ -44,6 +49,23 @@ impl Network {
         self.address.is_ipv4() == address.is_ipv4()
             && ours.checked_shr(host_bits).unwrap_or(0) == theirs.checked_shr(host_bits).unwrap_or(0)
     }
+}
+
+/// Why no other host could reach a host under `address`, or only by another way to write it.
+#[must_use]
+pub fn unusable(address: IpAddr) -> Option<&'static str> {
+    let reason = match address {
+        _ if address.is_unspecified() => "the unspecified address",
+        _ if address.is_loopback() => "a loopback address",
+        _ if address.is_multicast() => "a multicast address",
+        IpAddr::V4(it) if it.is_link_local() => "a link-local address",
+        IpAddr::V4(it) if it.octets()[0] == 0 || it.is_broadcast() => "no host's address",
+        IpAddr::V6(it) if it.is_unicast_link_local() => "a link-local address",
+        // Mapped, and the deprecated form without `ffff`.
+        IpAddr::V6(it) if it.to_ipv4().is_some() => "an IPv4 address written as an IPv6 one",
+        _ => return None,
+    };
+    Some(reason)
 }
 
 fn bits(address: IpAddr) -> u128 {
@@ -63,7 +85,9 @@ pub fn own(networks: &[Network]) -> Result<BTreeSet<IpAddr>> {
     // Not there where IPv6 is switched off.
     let six = read("/proc/net/if_inet6").unwrap_or_default();
     let all = local(&four).into_iter().chain(interfaces(&six));
-    Ok(all.filter(|it| !it.is_loopback() && networks.iter().any(|network| network.contains(*it))).collect())
+    Ok(all
+        .filter(|it| unusable(*it).is_none() && networks.iter().any(|network| network.contains(*it)))
+        .collect())
 }
 
 /// IPv4: in `/proc/net/fib_trie` an own address is a leaf with the line `/32 host LOCAL` below it.
@@ -107,12 +131,42 @@ mod tests {
             ("2001:db8::/32", "2001:db8:ffff::1", true),
             ("2001:db8::/32", "2001:db9::1", false),
             ("::/0", "2001:db9::1", true),
+            ("::/0", "::ffff:10.0.0.1", false),
+            ("10.0.0.0/8", "::ffff:10.0.0.1", true),
+            ("::ffff:10.0.0.0/104", "10.1.0.1", true),
+            ("::ffff:10.0.0.0/104", "11.1.0.1", false),
         ] {
             let found = Network::parse(network).unwrap().contains(address.parse().unwrap());
             assert_eq!(found, expected, "{address} in {network}");
         }
         for bad in ["", "10.0.0.0/33", "10.0.0/8", "10.0.0.0/-1", "::/129", "10.0.0.0/8x"] {
             assert!(Network::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_address_under_which_nobody_is_reached_is_told_apart() {
+        for (address, expected) in [
+            ("10.0.0.1", None),
+            ("2001:db8::1", None),
+            ("fd00::1", None),
+            ("64:ff9b::a00:1", None),
+            ("0.0.0.0", Some("unspecified")),
+            ("::", Some("unspecified")),
+            ("0.0.0.7", Some("no host")),
+            ("255.255.255.255", Some("no host")),
+            ("127.1.2.3", Some("loopback")),
+            ("::1", Some("loopback")),
+            ("169.254.1.1", Some("link-local")),
+            ("fe80::1", Some("link-local")),
+            ("224.0.0.251", Some("multicast")),
+            ("ff02::fb", Some("multicast")),
+            ("::ffff:10.0.0.11", Some("written as an IPv6")),
+            ("::10.0.0.11", Some("written as an IPv6")),
+        ] {
+            let found = unusable(address.parse().unwrap());
+            assert_eq!(found.is_some(), expected.is_some(), "{address}: {found:?}");
+            assert!(found.is_none_or(|it| it.contains(expected.unwrap())), "{address}: {found:?}");
         }
     }
 

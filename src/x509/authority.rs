@@ -8,7 +8,8 @@ use time::OffsetDateTime;
 
 use super::{
     crl, duration,
-    index::{Record, Revoked},
+    evidence::Evidence,
+    index::{REMEDY, Record, Revoked},
     issue::{Authority, Validity},
     key::{KeyType, PrivateKey},
     report::Reports,
@@ -48,6 +49,8 @@ crate::arguments! {
         pub new_ca: bool => Argument::bool().default(false),
         /// Hosts for which a rollover does not wait.
         pub abandon: BTreeSet<String> => Argument::list(Argument::str()).default(json!([])),
+        /// Rebuild the index of issued certificates from what is left of it and what the hosts hold.
+        pub rebuild_index: bool => Argument::bool().default(false),
         /// Vault password file with which the CA's key is encrypted at rest; empty: it is not.
         pub vault_password_file: String => Argument::path().default(""),
         /// The `ansible-vault` to run.
@@ -70,6 +73,8 @@ pub struct Plan {
     state: Option<State>,
     revoked: Vec<Revoked>,
     crl: bool,
+    /// Of the next revocation list.
+    number: u64,
     warnings: Vec<String>,
 }
 
@@ -83,9 +88,10 @@ impl Module for X509Ca {
     fn plan(params: Params, task: &Task) -> Result<Plan> {
         variables::refuse_facts(params.inject_facts_as_vars)?;
         let store = if task.check_mode {
-            Store::read(&params.private_dir)?
+            let read = if params.rebuild_index { Store::salvage } else { Store::read };
+            read(&params.private_dir)?
         } else {
-            Store::lock(&params.private_dir)?
+            Store::lock(&params.private_dir, params.rebuild_index)?
         };
         decide(params, store, OffsetDateTime::now_utc())
     }
@@ -101,6 +107,15 @@ impl Module for X509Ca {
     }
 
     fn apply(mut plan: Plan, _task: &Task) -> Result<Outcome> {
+        let path = plan.store.index_path();
+        if plan.params.rebuild_index {
+            plan.store.index.rewrite(&path)?;
+        } else if plan.found || !plan.store.index.sealed && plan.params.reports.understood().next().is_some()
+        {
+            // From before an index had a head: what hosts hold is in it.
+            plan.store.index.seal(&path)?;
+        }
+        fault::point("x509_ca:sealed");
         if plan.found || plan.replace {
             plan.make_authority()?;
         } else if let Some(state) = plan.state.clone().filter(|it| plan.store.state.as_ref() != Some(it)) {
@@ -108,7 +123,6 @@ impl Module for X509Ca {
         }
         fault::point("x509_ca:state");
         let revoked = plan.revoked.iter().cloned().map(Record::Revoked).collect();
-        let path = plan.store.index_path();
         plan.store.index.append(&path, revoked)?;
         fault::point("x509_ca:index");
         let crl = if plan.crl { plan.make_crl()? } else { plan.store.crl()? };
@@ -128,6 +142,7 @@ fn decide(params: Params, store: Store, now: OffsetDateTime) -> Result<Plan> {
         state: None,
         revoked: Vec::new(),
         crl: true,
+        number: u64::try_from(now.unix_timestamp())?,
         warnings: Vec::new(),
         params,
         store,
@@ -137,13 +152,17 @@ fn decide(params: Params, store: Store, now: OffsetDateTime) -> Result<Plan> {
         return Ok(plan);
     };
     plan.replace = must_replace(&state, &plan.params)?;
+    if !plan.replace {
+        plan.store.refuse_expired(now)?;
+    }
     let standings =
         plan.params.reports.understood().map(|(host, it)| (host.clone(), Standing::clone(&it.standing)));
     let mut next = state.advanced(&plan.params.hosts, &standings.collect(), &plan.params.abandon);
+    plan.consider(Evidence::collect(&plan.store, &plan.params.reports)?)?;
     plan.revoked = revocation::of_removed_hosts(&plan.store.index, &plan.params.hosts, now)?;
     next.retired.extend(plan.strangers());
     // Programs that use OpenSSL ask for a list of each CA in a chain: a new one's comes with its anchor.
-    plan.crl = plan.replace
+    plan.crl |= plan.replace
         || !plan.revoked.is_empty()
         || revocation::is_due(&plan.store.crl()?, &plan.store.index, &next, now);
     let active = plan.store.certificate(&state.active)?;
@@ -203,6 +222,34 @@ fn must_replace(state: &State, params: &Params) -> Result<bool> {
 }
 
 impl Plan {
+    /// Nothing is decided with an index that lacks what hosts hold; and the next list has a higher number than any before.
+    fn consider(&mut self, evidence: Evidence) -> Result<()> {
+        let own = crl::number(&crl::read_all(&self.store.crl()?).unwrap_or_default());
+        let (held, host) = evidence.number.clone().unzip();
+        self.number = self.number.max(own.max(held).map_or(0, |it| it + 1));
+        // Where no list lies here, it is made anyway.
+        let behind = own.is_some() && held > own;
+        let lost = evidence.missing(&self.store.index, self.now);
+        if let (Some(first), false) = (lost.first(), self.params.rebuild_index) {
+            bail!(
+                "{} lacks {} records of what hosts hold or were told, such as {}: {REMEDY}",
+                self.store.index_path().display(),
+                lost.len(),
+                first.describe()
+            );
+        }
+        self.crl = behind || !lost.is_empty();
+        self.store.index.mend(lost);
+        if let Some(host) = host.filter(|_| behind) {
+            self.warnings.push(format!(
+                "host '{host}' holds a newer revocation list than {}: if that was restored from a backup, run once with \
+                 `-e common_index_rebuild=true`, so that certificates issued since are known",
+                self.params.private_dir.display()
+            ));
+        }
+        Ok(())
+    }
+
     fn make_authority(&mut self) -> Result<()> {
         let key = PrivateKey::generate(self.params.key_type)?;
         let sealed = self.vault.seal(key.to_pem())?;
@@ -246,7 +293,13 @@ impl Plan {
         let mut lists = String::new();
         for id in self.store.state()?.trusted() {
             let authority = self.store.authority(id, &self.vault)?;
-            lists += &crl::make(&authority, revocation::live(&self.store.index, self.now), now, until)?;
+            lists += &crl::make(
+                &authority,
+                revocation::live(&self.store.index, self.now),
+                now,
+                until,
+                self.number,
+            )?;
         }
         Ok(lists)
     }
@@ -268,7 +321,7 @@ impl Plan {
         });
         let mut outcome = Outcome {
             msg,
-            changed: self.found || self.replace || self.crl || advanced,
+            changed: self.found || self.replace || self.crl || self.params.rebuild_index || advanced,
             warnings: self.warnings.clone(),
             ..Outcome::default()
         };
@@ -291,4 +344,40 @@ fn common_name(domain: &str, key: &PrivateKey) -> String {
     let digest = ring::digest::digest(&ring::digest::SHA256, &key.public_key());
     let id = hex::encode(&digest.as_ref()[..4]);
     format!("CA {id} of {domain}").chars().take(64).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::ansible::{Arguments as _, convert};
+
+    #[test]
+    fn an_expired_ca_is_replaced_and_signs_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let plan = |replace: &str, now: OffsetDateTime| {
+            let given = json!({
+                "private_dir": folder.path(), "inject_facts_as_vars": false, "domain": "example.com",
+                "hosts": ["host1"], "reports": {}, "lifetime": "10d", "replace": replace,
+            });
+            let serde_json::Value::Object(given) = given else { unreachable!() };
+            let given = convert::convert(&Params::spec(), given).unwrap();
+            let params: Params = serde_json::from_value(given.into()).unwrap();
+            decide(params, Store::lock(folder.path(), false).unwrap(), now)
+        };
+        let now = OffsetDateTime::now_utc();
+        let founded = X509Ca::apply(plan("", now).unwrap(), &Task::default()).unwrap();
+        let id = founded.values["active"].as_str().unwrap().to_owned();
+        let days = |count| now + time::Duration::days(count);
+        assert!(plan("", days(1)).unwrap().warnings.is_empty());
+        assert!(plan("", days(9)).unwrap().warnings[0].contains("replace it (see `common_ca_replace`)"));
+        let error = plan("", days(11)).err().unwrap().to_string();
+        assert!(
+            error.contains("has expired on") && error.contains(&format!("common_ca_replace={}", &id[..8])),
+            "{error}"
+        );
+        let replaced = X509Ca::apply(plan(&id[..8], days(11)).unwrap(), &Task::default()).unwrap();
+        assert_ne!(replaced.values["active"], json!(id));
+        assert!(plan(&id[..8], days(12)).is_ok());
+    }
 }

@@ -8,9 +8,9 @@ use rcgen::{
 };
 use rustls_pki_types::{CertificateRevocationListDer, pem::PemObject as _};
 use time::OffsetDateTime;
-use x509_parser::prelude::{CertificateRevocationList, FromDer as _};
+use x509_parser::prelude::{CertificateRevocationList, FromDer as _, SubjectPublicKeyInfo};
 
-use super::{index::Revoked, issue::Authority};
+use super::{certificate::Certificate, index::Revoked, issue::Authority};
 use crate::ansible::hex;
 
 /// A list as it is read.
@@ -24,6 +24,25 @@ pub struct Crl {
     pub this_update: OffsetDateTime,
     /// Revoked serial numbers in hexadecimal digits.
     pub serials: BTreeSet<String>,
+    /// It grows from list to list.
+    pub number: Option<u64>,
+    der: Vec<u8>,
+}
+
+impl Crl {
+    /// Whether the key of `issuer`, a CA, signed this.
+    #[must_use]
+    pub fn is_signed_by(&self, issuer: &Certificate) -> bool {
+        let Ok((_, list)) = CertificateRevocationList::from_der(&self.der) else { return false };
+        let Ok((_, key)) = SubjectPublicKeyInfo::from_der(&issuer.public_key) else { return false };
+        list.verify_signature(&key).is_ok()
+    }
+}
+
+/// The highest number of these lists.
+#[must_use]
+pub fn number(lists: &[Crl]) -> Option<u64> {
+    lists.iter().filter_map(|it| it.number).max()
 }
 
 /// The lists of a PEM text, in its order.
@@ -50,13 +69,15 @@ pub fn read_all(pem: &str) -> Result<Vec<Crl>> {
                     .iter_revoked_certificates()
                     .map(|it| hex::encode(&it.serial().to_bytes_be()))
                     .collect(),
+                number: list.crl_number().and_then(|it| u64::try_from(it).ok()),
+                der: der.to_vec(),
             })
         })
         .collect()
 }
 
 /// A list of all `revoked` serial numbers in PEM, whichever CA of the cluster issued them: some
-/// programs read only the first list of a file.
+/// programs read only the first list of a file. `number` is higher than that of every list before.
 ///
 /// # Errors
 /// The key cannot sign, or a serial number is damaged.
@@ -65,6 +86,7 @@ pub fn make<'a>(
     revoked: impl IntoIterator<Item = &'a Revoked>,
     this_update: OffsetDateTime,
     next_update: OffsetDateTime,
+    number: u64,
 ) -> Result<String> {
     let revoked_certs = revoked.into_iter().map(|it| {
         let serial = hex::decode(&it.serial).context("a serial number in the index is damaged")?;
@@ -78,8 +100,7 @@ pub fn make<'a>(
     let parameters = CertificateRevocationListParams {
         this_update,
         next_update,
-        // Grows with time, also when private_dir was restored from a backup.
-        crl_number: SerialNumber::from(u64::try_from(this_update.unix_timestamp()).unwrap_or_default()),
+        crl_number: SerialNumber::from(number),
         issuing_distribution_point: None,
         revoked_certs: revoked_certs.collect::<Result<_>>()?,
         key_identifier_method: KeyIdMethod::Sha256,

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use time::OffsetDateTime;
 
 use super::{
-    addresses::Network,
+    addresses::{Network, unusable},
     csr,
     index::Index,
     key::KeyType,
@@ -204,6 +204,9 @@ impl Inventory<'_> {
             return Ok(&[]);
         }
         for address in &report.reported_addresses {
+            if let Some(reason) = unusable(*address) {
+                bail!("it reports the address {address}, {reason}");
+            }
             if !self.networks.iter().any(|it| it.contains(*address)) {
                 bail!("it reports the address {address}, which is not within cluster_networks");
             }
@@ -218,16 +221,18 @@ impl Inventory<'_> {
     fn other_claim(&self, past: &Past<'_>, reports: &Reports, name: &str, address: IpAddr) -> Option<String> {
         let others = || self.hosts().filter(|it| *it != name);
         let listed = others().find(|it| self.host(it).is_ok_and(|it| it.addresses.contains(&address)));
-        let text = address.to_string();
+        let is_it = |text: &String| text.parse::<IpAddr>().is_ok_and(|it| it.to_canonical() == address);
         let certified = || {
             let mut current = past.index.current().filter(|it| it.not_after > past.now);
-            let held = current.find(|it| it.host != name && it.names.contains(&text));
+            let held = current.find(|it| it.host != name && it.names.iter().any(is_it));
             held.map(|it| &it.host).filter(|it| self.has(it, "all"))
         };
         let reported = || {
             let mut all = reports.understood();
-            all.find(|(host, it)| *host != name && it.reported_addresses.contains(&address))
-                .map(|(host, _)| host)
+            all.find(|(host, it)| {
+                *host != name && it.reported_addresses.iter().any(|it| it.to_canonical() == address)
+            })
+            .map(|(host, _)| host)
         };
         listed.or_else(certified).or_else(reported).cloned()
     }

@@ -11,7 +11,13 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::service::Side;
-use crate::ansible::files::{append_json_lines, read_json_lines};
+use crate::ansible::files::{
+    append_json_lines, read_json_lines, rewrite_json_lines, salvage_json_lines, seal_json_lines,
+};
+
+/// What a person does about an index that is damaged.
+pub const REMEDY: &str = "without it, what was revoked would be accepted again. Restore private_dir from a backup, or \
+                          rebuild the index from what the hosts hold: `ansible-playbook site.yml -e common_index_rebuild=true`";
 
 /// One line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,6 +27,22 @@ pub enum Record {
     Issued(Issued),
     /// A certificate is not to be accepted any more.
     Revoked(Revoked),
+}
+
+impl Record {
+    /// For a person.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Issued(it) => {
+                format!(
+                    "the {} certificate '{}' of host '{}' ({})",
+                    it.side, it.credential, it.host, it.serial
+                )
+            }
+            Self::Revoked(it) => format!("the revocation of {} ({})", it.serial, it.reason),
+        }
+    }
 }
 
 /// A certificate that was signed.
@@ -66,6 +88,8 @@ pub struct Revoked {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Index {
     records: Vec<Record>,
+    /// Whether it was found whole, or is from before that could be told.
+    pub sealed: bool,
 }
 
 impl Index {
@@ -74,7 +98,41 @@ impl Index {
     /// # Errors
     /// It cannot be read, or a line is damaged.
     pub fn read(path: &Path) -> Result<Self> {
-        Ok(Self { records: read_json_lines(path)? })
+        let lines = read_json_lines(path, REMEDY)?;
+        Ok(Self { records: lines.records, sealed: lines.sealed })
+    }
+
+    /// What can still be read of a damaged one.
+    ///
+    /// # Errors
+    /// The file cannot be opened.
+    pub fn salvage(path: &Path) -> Result<Self> {
+        Ok(Self { records: salvage_json_lines(path)?, sealed: false })
+    }
+
+    /// Vouches for what is there, if only nothing.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn seal(&mut self, path: &Path) -> Result<()> {
+        seal_json_lines(path, REMEDY)?;
+        self.sealed = true;
+        Ok(())
+    }
+
+    /// Adds what was lost; not on the disk before it is [rewritten](Self::rewrite).
+    pub fn mend(&mut self, records: Vec<Record>) {
+        self.records.extend(records);
+    }
+
+    /// Replaces the file.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn rewrite(&mut self, path: &Path) -> Result<()> {
+        rewrite_json_lines(path, &self.records)?;
+        self.sealed = true;
+        Ok(())
     }
 
     /// Appends records; they are on the disk when this returns. The caller holds the lock.
@@ -82,7 +140,7 @@ impl Index {
     /// # Errors
     /// They cannot be written.
     pub fn append(&mut self, path: &Path, records: Vec<Record>) -> Result<()> {
-        append_json_lines(path, &records).context("cannot record issued certificates")?;
+        append_json_lines(path, &records, REMEDY).context("cannot record issued certificates")?;
         self.records.extend(records);
         Ok(())
     }

@@ -11,7 +11,10 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 use super::{
-    certificate, group,
+    certificate,
+    crl::{self, Crl},
+    group,
+    index::REMEDY,
     layout::Layout,
     report::{Delivery, KeyAction},
     service::{Services, Wanted, units, wanted},
@@ -130,6 +133,7 @@ fn decide(params: Params, task: &Task, now: OffsetDateTime) -> Result<Plan> {
         public(layout.anchors(), if anchors.is_empty() { UNKNOWN } else { &params.bundle })?,
         public(layout.crl(), if params.crl.is_empty() { UNKNOWN } else { &params.crl })?,
     ];
+    refuse_older(&params.crl, &layout)?;
     let records = Records::read(&params.ledger)?;
     let stale = stale::credentials(&layout, &records, &params.services, &wanted);
     let mut plan = Plan {
@@ -169,6 +173,25 @@ fn decide(params: Params, task: &Task, now: OffsetDateTime) -> Result<Plan> {
     let runs = |service: &&String| records.services.get(*service).is_some_and(|it| it.units.iter().any(owes));
     plan.owing = params.services.keys().filter(runs).cloned().collect();
     Ok(plan)
+}
+
+/// A list that is older than the one in use would accept again what was revoked since.
+fn refuse_older(given: &str, layout: &Layout) -> Result<()> {
+    let held = files::read(&layout.crl())?.map(|it| String::from_utf8_lossy(&it).into_owned());
+    // One that is damaged protects nobody.
+    let held = held.and_then(|it| crl::read_all(&it).ok()).unwrap_or_default();
+    for list in crl::read_all(given).context("option 'crl'")? {
+        let newer = |it: &&Crl| it.issuer_key_id == list.issuer_key_id && it.number > list.number;
+        if let Some(newer) = held.iter().find(newer) {
+            bail!(
+                "option 'crl': this host holds the newer revocation list {} and is given {}: private_dir is older than \
+                 what this host was given; {REMEDY}",
+                newer.number.unwrap_or_default(),
+                list.number.unwrap_or_default()
+            );
+        }
+    }
+    Ok(())
 }
 
 /// What the ledger will say otherwise of unused credentials.

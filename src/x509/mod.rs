@@ -10,6 +10,7 @@ pub mod authority;
 pub mod certificate;
 pub mod crl;
 pub mod csr;
+pub mod evidence;
 pub mod examine;
 pub mod grant;
 pub mod group;

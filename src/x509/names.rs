@@ -135,10 +135,10 @@ impl Host {
     }
 }
 
-/// A literal address, with or without the brackets in which Ansible takes IPv6.
+/// A literal address in its one form, whether written with the brackets in which Ansible takes IPv6, or IPv4 as IPv6.
 fn address(text: &str) -> Option<IpAddr> {
     let inner = text.strip_prefix('[').and_then(|it| it.strip_suffix(']')).unwrap_or(text);
-    inner.trim().parse().ok()
+    inner.trim().parse().ok().map(|it: IpAddr| it.to_canonical())
 }
 
 /// RFC 1123 host names; `_` as in service labels is let through.

@@ -46,6 +46,21 @@ pub struct Report {
     pub settings: Map<String, Value>,
     /// Addresses that it has, where these are asked for.
     pub reported_addresses: Vec<IpAddr>,
+    /// The certificates that it holds, where these are asked for.
+    pub held: Vec<Held>,
+    /// The revocation lists that it holds, where these are asked for or newer than those of the control node.
+    pub crl: Option<String>,
+}
+
+/// A certificate that a host holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Held {
+    /// Of which credential.
+    pub credential: String,
+    /// Client or server.
+    pub side: Side,
+    /// The leaf in PEM.
+    pub certificate: String,
 }
 
 /// Reports by host.

@@ -20,7 +20,7 @@ use super::{
     layout::Layout,
     names::Host,
     policy::Policy,
-    report::{KeyAction, Request},
+    report::{Held, KeyAction, Request},
     service::{Services, Wanted, units, wanted},
 };
 use crate::{
@@ -56,6 +56,8 @@ crate::arguments! {
         pub trust_anchors: String => Argument::str().default(""),
         /// The cluster's revocation lists in PEM.
         pub crl: String => Argument::str().default(""),
+        /// Whether to report all certificates and revocation lists that the host holds: to check or rebuild the index with.
+        pub evidence: bool => Argument::bool().default(false),
         /// How long a certificate is valid from its issue.
         pub lifetime: String => Argument::str().default("365d"),
         /// How long before its issue a certificate is valid already.
@@ -83,6 +85,8 @@ pub struct Plan {
     issuers: BTreeSet<String>,
     restarts_owed: bool,
     reported: BTreeSet<IpAddr>,
+    held: Vec<Held>,
+    crl: Option<String>,
     settings: Map<String, Value>,
 }
 
@@ -154,6 +158,8 @@ impl Plan {
             ("restarts_owed", json!(self.restarts_owed)),
             ("reported_addresses", json!(self.reported)),
             ("settings", json!(self.settings)),
+            ("held", json!(self.held)),
+            ("crl", json!(self.crl)),
         ] {
             outcome.values.insert(name.into(), value);
         }
@@ -183,8 +189,14 @@ fn look(params: &Params, now: OffsetDateTime) -> Result<Plan> {
     host.addresses.extend(&reported);
     let layout = Layout::new(&params.directory);
     let trusted = certificate::read_all(&params.trust_anchors).context("option 'trust_anchors'")?;
-    let revoked: BTreeSet<String> =
-        crl::read_all(&params.crl).context("option 'crl'")?.into_iter().flat_map(|it| it.serials).collect();
+    let lists = crl::read_all(&params.crl).context("option 'crl'")?;
+    let held_lists = files::read(&layout.crl())?.map(|it| String::from_utf8_lossy(&it).into_owned());
+    let newer = |it: &String| {
+        let held = crl::read_all(it).unwrap_or_default();
+        params.evidence || crl::number(&held) > crl::number(&lists)
+    };
+    let held_lists = held_lists.filter(newer);
+    let revoked: BTreeSet<String> = lists.into_iter().flat_map(|it| it.serials).collect();
     let wanted = wanted(&params.services)?;
     let mut plan = Plan {
         host: params.host.clone(),
@@ -196,15 +208,22 @@ fn look(params: &Params, now: OffsetDateTime) -> Result<Plan> {
         restarts_owed: owed(&params.ledger, &params.services)?,
         layout,
         reported,
+        held: Vec::new(),
+        crl: held_lists,
         settings: params.settings.clone(),
     };
     for wanted in wanted {
         let folder = plan.layout.live(&wanted.credential, wanted.side);
         let key = found(&folder.join("private_key.pem"), |it| PrivateKey::from_pem(&Secret::new(it)))?;
-        let chain =
-            found(&folder.join("cert.pem"), |it| certificate::read_all(&String::from_utf8_lossy(&it)))?;
+        let text = files::read(&folder.join("cert.pem"))?.map(|it| String::from_utf8_lossy(&it).into_owned());
+        let chain = text.as_deref().map(certificate::read_all);
         if let Some(Ok(chain)) = &chain {
             plan.issuers.extend(chain.first().and_then(|it| it.issuer_key_id.clone()));
+        }
+        if let Some(text) = text.filter(|_| params.evidence) {
+            let end = text.find("-----END CERTIFICATE-----\n").map_or(text.len(), |at| at + 26);
+            let (credential, side) = (wanted.credential.clone(), wanted.side);
+            plan.held.push(Held { credential, side, certificate: text[..end].into() });
         }
         let want = Want {
             names: &host.names(&wanted)?,

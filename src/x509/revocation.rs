@@ -37,10 +37,11 @@ pub fn of_removed_hosts(
     Ok(removed.collect())
 }
 
-/// Revocations of certificates that would otherwise still be valid.
+/// Revocations of certificates that would otherwise still be valid, as far as is known.
 pub fn live(index: &Index, now: OffsetDateTime) -> impl Iterator<Item = &Revoked> {
-    let live: BTreeSet<&str> = index.issued().filter(|it| it.not_after > now).map(|it| &*it.serial).collect();
-    index.revoked().filter(move |it| live.contains(&*it.serial))
+    let ended: BTreeSet<&str> =
+        index.issued().filter(|it| it.not_after <= now).map(|it| &*it.serial).collect();
+    index.revoked().filter(move |it| !ended.contains(&*it.serial))
 }
 
 /// Whether hosts need other revocation lists than `pem`, which they were given: of each CA that is

@@ -86,7 +86,7 @@ impl Module for X509Sign {
         let store = if task.check_mode {
             Store::read(&params.private_dir)?
         } else {
-            Store::lock(&params.private_dir)?
+            Store::lock(&params.private_dir, false)?
         };
         let networks: Vec<_> =
             params.cluster_networks.iter().map(|it| Network::parse(it)).collect::<Result<_>>()?;
@@ -171,6 +171,7 @@ struct Signer {
 
 impl Plan {
     fn signer(&self) -> Result<Signer> {
+        self.store.refuse_expired(OffsetDateTime::now_utc())?;
         let authority = self.store.authority(&self.store.state()?.active, &self.vault)?;
         Ok(Signer { authority, tail: self.store.chain_tail()?, now: whole_second(OffsetDateTime::now_utc()) })
     }

@@ -1,14 +1,11 @@
 //! What the control node keeps below `private_dir/x509`: the CAs and their keys, the state of a
 //! rollover, the index of issued certificates, and what hosts are given (`ca.pem`, `crl.pem`).
 
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use rustix::fd::OwnedFd;
+use time::OffsetDateTime;
 
 use super::{
     certificate::{self, Certificate},
@@ -20,7 +17,7 @@ use super::{
 };
 use crate::ansible::{
     Secret, fault,
-    files::{self, Attributes, Directory, File, Persisted as _, read_text},
+    files::{self, Attributes, Directory, File, Persisted as _, check_private_directory, read_text},
 };
 
 /// The folder, held by this process alone where it was locked.
@@ -39,32 +36,36 @@ impl Store {
     /// # Errors
     /// Something in it cannot be read.
     pub fn read(private_dir: &Path) -> Result<Self> {
-        Self::load(private_dir.join("x509"), None)
+        Self::load(private_dir.join("x509"), None, false)
     }
 
-    /// Makes the folder where it is missing, waits until no other run works on it, and reads.
+    /// The same, with what can still be read of an index that is damaged.
+    ///
+    /// # Errors
+    /// Something else in it cannot be read.
+    pub fn salvage(private_dir: &Path) -> Result<Self> {
+        Self::load(private_dir.join("x509"), None, true)
+    }
+
+    /// Makes the folder where it is missing, waits until no other run works on it, and reads; with `salvage` also an index
+    /// that is damaged.
     ///
     /// # Errors
     /// It cannot be made, locked or read.
-    pub fn lock(private_dir: &Path) -> Result<Self> {
+    pub fn lock(private_dir: &Path, salvage: bool) -> Result<Self> {
         let directory = private_dir.join("x509");
-        match fs::metadata(private_dir) {
-            // Whoever can write there could put another CA in the place of this one.
-            Ok(found) if found.permissions().mode() & 0o022 != 0 => bail!(
-                "others can write in {}: take that from them with chmod go-w {0}",
-                private_dir.display()
-            ),
-            Ok(_) => {}
-            Err(_) => make_directory(private_dir)?,
+        if !check_private_directory(private_dir)? {
+            make_directory(private_dir)?;
         }
         make_directory(&directory)?;
         let lock = files::lock(&directory.join("lock"))?;
-        Self::load(directory, Some(lock))
+        Self::load(directory, Some(lock), salvage)
     }
 
-    fn load(directory: PathBuf, lock: Option<OwnedFd>) -> Result<Self> {
+    fn load(directory: PathBuf, lock: Option<OwnedFd>, salvage: bool) -> Result<Self> {
         let state = State::read(&directory.join("state.json"))?;
-        let index = Index::read(&directory.join("issued.jsonl"))?;
+        let path = directory.join("issued.jsonl");
+        let index = if salvage { Index::salvage(&path)? } else { Index::read(&path)? };
         Ok(Self { directory, state, index, _lock: lock })
     }
 
@@ -99,8 +100,33 @@ impl Store {
     /// # Errors
     /// It cannot be read.
     pub fn certificate(&self, id: &str) -> Result<Certificate> {
-        let [one] = certificate::read_all(&self.certificate_pem(id)?)?.try_into().ok().context("damaged")?;
+        let pem = self.certificate_pem(id)?;
+        let one: Option<[_; 1]> = certificate::read_all(&pem).ok().and_then(|it| it.try_into().ok());
+        let [one] = one.with_context(|| {
+            let path = self.folder(id).join("certificate.pem");
+            format!(
+                "{} is damaged: it is to hold one certificate; restore private_dir from a backup",
+                path.display()
+            )
+        })?;
         Ok(one)
+    }
+
+    /// What an expired CA signs has ended already.
+    ///
+    /// # Errors
+    /// The CA that signs has.
+    pub fn refuse_expired(&self, now: OffsetDateTime) -> Result<()> {
+        let active = &self.state()?.active;
+        let end = self.certificate(active)?.not_after;
+        if end <= now {
+            bail!(
+                "the CA {active} has expired on {}: set common_ca_replace={} (`ansible-playbook site.yml -e common_ca_replace={1}`)",
+                end.date(),
+                &active[..active.len().min(8)]
+            );
+        }
+        Ok(())
     }
 
     /// Writes a new CA's files. It counts only when a saved state names it.

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::ansible::{Secret, files};
+use crate::ansible::{Secret, files::read_private};
 
 /// How to reach Ansible's vault.
 #[derive(Clone, Debug)]
@@ -34,7 +34,7 @@ impl Vault {
     /// It cannot be read or decrypted.
     pub fn read(&self, path: &Path) -> Result<Secret> {
         let content =
-            Secret::new(files::content(path).with_context(|| format!("cannot read {}", path.display()))?);
+            read_private(path)?.with_context(|| format!("cannot read {}: it is gone", path.display()))?;
         if !content.expose().starts_with(b"$ANSIBLE_VAULT;") {
             return Ok(content);
         }

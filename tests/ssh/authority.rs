@@ -210,6 +210,194 @@ fn who_leaves_is_revoked() {
     assert!(!site.run().changed());
 }
 
+/// What `ssh_trust` would report of a host that holds this list.
+fn with_list(mut report: Value, answer: &Answer) -> Value {
+    report["revoked"] = answer.0["revoked"].clone();
+    let list = BASE64_STANDARD.decode(answer.0["revoked"].as_str().unwrap()).unwrap();
+    report["revoked_version"] = json!(u64::from_be_bytes(list[12..20].try_into().unwrap()));
+    report
+}
+
+#[test]
+fn what_was_revoked_does_not_come_back_with_a_damaged_index() {
+    let mut site = Site::new(&["host1", "host2"]);
+    site.user("alice", &["admin"]);
+    site.run();
+    let certificate = |name: &str| site.root.path().join("private/ssh/ca").join(name);
+    let (index, head, alice) =
+        (certificate("issued.jsonl"), certificate("issued.jsonl.head"), certificate("alice-cert.pub"));
+    let kept = site.users.remove(0);
+    let list = site.run();
+    assert!(site.is_revoked(&list, &alice));
+    // Whoever comes back gets a new certificate; the old one stays revoked.
+    let old = site.path("old-cert.pub");
+    fs::copy(&alice, &old).unwrap();
+    site.users.push(kept);
+    let back = site.run();
+    assert!(site.is_revoked(&back, &old) && !site.is_revoked(&back, &alice));
+    let whole = fs::read(&index).unwrap();
+    let losses: [(&str, Option<Vec<u8>>); 4] = [
+        ("emptied", Some(Vec::new())),
+        ("deleted", None),
+        ("zeros", Some(vec![0; whole.len()])),
+        ("cut", Some(whole.split_inclusive(|it| *it == b'\n').next().unwrap().to_vec())),
+    ];
+    for (how, left) in losses {
+        for has_head in [true, false] {
+            site.run();
+            if !has_head {
+                fs::remove_file(&head).unwrap();
+            }
+            match &left {
+                Some(left) => fs::write(&index, left).unwrap(),
+                None => fs::remove_file(&index).unwrap(),
+            }
+            for module in [site.module(), site.module().check()] {
+                let said = module.fail();
+                assert!(
+                    said.contains("issued.jsonl") && said.contains("ssh_index_rebuild=true"),
+                    "{how}: {said}"
+                );
+            }
+            let reports =
+                json!({"host1": with_list(site.report("host1"), &back), "host2": site.report("host2")});
+            let rebuilt = site.module().with("reports", reports).with("rebuild_index", true).run();
+            assert!(site.is_revoked(&rebuilt, &old) && !site.is_revoked(&rebuilt, &alice), "{how}");
+            assert!(!site.run().changed(), "{how}");
+        }
+    }
+    // Also where the control node's list is lost, and hosts hold it.
+    fs::remove_file(certificate("revoked.krl")).unwrap();
+    fs::write(&index, "").unwrap();
+    let reports = json!({"host1": with_list(site.report("host1"), &back), "host2": site.report("host2")});
+    let rebuilt = site.module().with("reports", reports).with("rebuild_index", true).run();
+    assert!(site.is_revoked(&rebuilt, &old));
+}
+
+#[test]
+fn an_index_from_before_there_was_a_head_is_adopted() {
+    let site = Site::new(&["host1"]);
+    site.run();
+    let head = site.private().join("ssh/ca/issued.jsonl.head");
+    fs::remove_file(&head).unwrap();
+    site.module().check().run();
+    assert!(!head.exists());
+    assert!(!site.run().changed() && head.exists());
+    // Also while host2 is down.
+    let site = Site::new(&["host1", "host2"]);
+    site.run();
+    let head = site.private().join("ssh/ca/issued.jsonl.head");
+    fs::remove_file(&head).unwrap();
+    let up = json!({"host1": site.report("host1")});
+    assert!(!site.module().with("reports", up).run().changed() && head.exists());
+    assert!(!site.run().changed());
+}
+
+#[test]
+fn a_private_dir_that_is_older_than_what_hosts_hold_is_noticed_and_one_liar_is_not_believed() {
+    let mut site = Site::new(&["host1", "host2", "host3"]);
+    site.user("alice", &["admin"]);
+    let before = site.run();
+    let list = site.private().join("ssh/ca/revoked.krl");
+    let older = fs::read(&list).unwrap();
+    site.users.clear();
+    // A version is a moment in seconds; within one it grows by one.
+    let after = site.run();
+    fs::write(&list, older).unwrap();
+    let report = |site: &Site, host: &str, answer: &Answer| with_list(site.report(host), answer);
+    let most = json!({"host1": report(&site, "host1", &after), "host2": report(&site, "host2", &after),
+        "host3": report(&site, "host3", &before)});
+    let said = site.module().with("reports", most).fail();
+    assert!(said.contains("revoked.krl is older") && said.contains("host1, host2"), "{said}");
+    let one = json!({"host1": report(&site, "host1", &after), "host2": report(&site, "host2", &before),
+        "host3": report(&site, "host3", &before)});
+    let said = site.module().with("reports", one).run();
+    assert!(said.0["refused"]["host1"].as_str().unwrap().contains("newer revocation list"), "{said:?}");
+    assert!(said.0["refused"]["host2"].is_null(), "{said:?}");
+}
+
+#[test]
+fn a_lost_ca_is_not_silently_replaced() {
+    let site = Site::new(&["host1"]);
+    site.run();
+    fs::remove_dir_all(site.private().join("ssh")).unwrap();
+    for module in [site.module(), site.module().check()] {
+        let said = module.fail();
+        assert!(said.contains("holds no CA for SSH") && said.contains("ssh_ca_new=true"), "{said}");
+    }
+    assert!(!site.private().join("ssh/ca/host").exists());
+    site.install(&site.module().with("new_ca", true).run());
+    assert!(!site.run().changed());
+    // A host of another cluster is refused, the others are served.
+    let other = Site::new(&["host2"]);
+    other.run();
+    let mut both = Site::new(&["host1", "host2"]);
+    both.run();
+    fs::remove_dir_all(both.private()).unwrap();
+    both.install(&both.module().with("new_ca", true).run());
+    let reports = json!({"host1": both.report("host1"), "host2": other.report("host2")});
+    let said = both.module().with("reports", reports).run();
+    assert!(said.0["refused"]["host2"].as_str().unwrap().contains("another cluster's CA"), "{said:?}");
+    assert!(said.0["refused"]["host1"].is_null());
+    both.users.clear();
+}
+
+#[test]
+fn names_are_in_the_form_in_which_ssh_compares_them() {
+    let mut site = Site::new(&["host1"]);
+    site.hosts.insert("host1".into(), vec!["Host1".into(), "Host1.Example.Com".into(), "FD00:0::0A".into()]);
+    let done = site.run();
+    let text = shown(&site.path("host1_ed25519-cert.pub"));
+    let principals: Vec<_> =
+        text.split("Principals:").nth(1).unwrap().lines().skip(1).take(3).map(str::trim).collect();
+    assert_eq!(principals, ["host1", "host1.example.com", "fd00::a"]);
+    let known = done.0["known_hosts"].as_str().unwrap();
+    assert!(known.starts_with("@cert-authority fd00::a,host1,host1.example.com ssh-ed25519 "), "{known}");
+    assert!(!site.run().changed());
+}
+
+#[test]
+fn a_key_that_is_none_or_stands_twice_costs_its_host_alone() {
+    let site = Site::new(&["host1", "host2"]);
+    let rsa = fs::read_to_string(site.path("host1_rsa.pub")).unwrap();
+    let ed25519 = fs::read_to_string(site.path("host2_ed25519.pub")).unwrap();
+    for (key, expected) in [
+        (rsa[..300].to_owned(), "no public key"),
+        ("ssh-nonsense AAAADHNzaC1ub25zZW5zZQ==".into(), "no public key"),
+        (ed25519, "two host keys of the type ssh-ed25519"),
+    ] {
+        let mut report = site.report("host1");
+        report["keys"].as_array_mut().unwrap().push(json!({"key": key, "certificate": null}));
+        let said = site
+            .module()
+            .with("reports", json!({"host1": report, "host2": site.report("host2")}))
+            .check()
+            .run();
+        let refused = said.0["refused"]["host1"].as_str().unwrap();
+        assert!(refused.contains(expected), "{refused}");
+        assert_eq!(said.0["hosts"]["host2"].as_array().unwrap().len(), 3);
+    }
+    let user = json!([{"name": "alice", "key": rsa[..300], "principals": ["alice"]}]);
+    let said = site.module().with("users", user).fail();
+    assert!(said.contains("no public key"), "{said}");
+}
+
+#[test]
+fn a_ca_whose_key_others_may_know_signs_nothing() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let site = Site::new(&["host1"]);
+    site.run();
+    let key = site.private().join("ssh/ca/host");
+    for mode in [0o666, 0o640] {
+        fs::set_permissions(&key, fs::Permissions::from_mode(mode)).unwrap();
+        let said = site.module().fail();
+        assert!(said.contains("can be read by others") && said.contains("chmod 600"), "{said}");
+    }
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::set_permissions(site.private(), fs::Permissions::from_mode(0o777)).unwrap();
+    assert!(site.module().fail().contains("others can write in"));
+}
+
 #[test]
 fn a_users_name_is_no_path() {
     let mut site = Site::new(&[]);
@@ -226,9 +414,15 @@ fn a_users_name_is_no_path() {
 #[cfg(feature = "fault_points")]
 #[test]
 fn killed_anywhere_the_next_run_finishes_and_knows_what_was_issued() {
-    for point in
-        ["ssh_control_key:private", "ssh_ca:authorities", "ssh_ca:index", "ssh_ca:revoked", "ssh_ca:user"]
-    {
+    for point in [
+        "ssh_ca:sealed",
+        "ssh_control_key:private",
+        "ssh_ca:authorities",
+        "json_lines:appended",
+        "ssh_ca:index",
+        "ssh_ca:revoked",
+        "ssh_ca:user",
+    ] {
         let mut site = Site::new(&["host1"]);
         site.user("alice", &["admin"]);
         site.module().killed_at(point);

@@ -80,7 +80,7 @@ impl Cluster {
         self.root.path().join("private")
     }
 
-    fn published(&self, name: &str) -> String {
+    pub fn published(&self, name: &str) -> String {
         fs::read_to_string(self.private_dir().join("x509").join(name)).unwrap_or_default()
     }
 

@@ -7,13 +7,18 @@ use serde_json::{Value, json};
 use super::{cluster::Cluster, judge};
 
 fn certs(cluster: &Cluster, arguments: &[&str]) -> String {
+    ends(cluster, arguments, 0)
+}
+
+/// The same, with this exit status.
+fn ends(cluster: &Cluster, arguments: &[&str], status: i32) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_minicluster"))
         .args(["certs", "--private-dir"])
         .arg(cluster.private_dir())
         .args(arguments)
         .output()
         .unwrap();
-    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    assert!(output.status.code() == Some(status) && output.stderr.is_empty(), "{output:?}");
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -26,12 +31,12 @@ fn certificates_are_listed_by_host_and_by_their_end() {
     assert_eq!(text.lines().count(), 6, "{text}");
     assert!(text.lines().nth(1).unwrap().starts_with("host2  etcd        client  "), "{text}");
     assert_eq!(certs(&cluster, &["--expiring", "30d", "--json"]), "[]\n");
-    assert!(certs(&cluster, &["--expiring", "366d"]).ends_with("8 certificates\n"));
+    assert!(ends(&cluster, &["--expiring", "366d"], 3).ends_with("8 certificates\n"));
 
     // A shorter life: what it replaces is not listed any more.
     cluster.policy.insert("lifetime".into(), json!("20d"));
     cluster.run_on(&["host1"]);
-    let soon: Value = serde_json::from_str(&certs(&cluster, &["--expiring", "30d", "--json"])).unwrap();
+    let soon: Value = serde_json::from_str(&ends(&cluster, &["--expiring", "30d", "--json"], 3)).unwrap();
     let soon = soon.as_array().unwrap();
     assert!(
         soon.len() == 4 && soon.iter().all(|it| it["host"] == "host1" && it["status"] == "valid"),
@@ -45,6 +50,22 @@ fn certificates_are_listed_by_host_and_by_their_end() {
     cluster.hosts.remove("host2");
     cluster.run();
     assert!(certs(&cluster, &["host2"]).contains("revoked"));
+}
+
+#[test]
+fn a_folder_without_a_ca_is_no_empty_list() {
+    let cluster = Cluster::new(&["host1"]);
+    for arguments in [&["--json"][..], &[]] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_minicluster"));
+        let output = command
+            .args(["certs", "--private-dir"])
+            .arg(cluster.private_dir())
+            .args(arguments)
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(1) && said.contains("there is no CA in"), "{said}");
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod cluster;
 #[cfg(feature = "fault_points")]
 mod faults;
+mod index;
 mod issue;
 mod judge;
 mod listing;

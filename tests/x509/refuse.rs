@@ -326,6 +326,20 @@ fn addresses_that_a_host_reports_of_itself() {
     assert!(refused.contains("not within cluster_networks"), "{refused}");
     let (refused, _) = reported(&cluster, "192.0.2.2");
     assert!(refused.contains("belongs to host 'host2'"), "the inventory says so: {refused}");
+    cluster.policy.insert("cluster_networks".into(), json!(["198.51.100.0/24", "0.0.0.0/0", "::/0"]));
+    // host2's address written otherwise, and addresses that are no host's alone.
+    for (address, expected) in [
+        ("::ffff:192.0.2.2", "written as an IPv6 one"),
+        ("::192.0.2.2", "written as an IPv6 one"),
+        ("0.0.0.0", "unspecified"),
+        ("127.0.0.2", "loopback"),
+        ("fe80::1", "link-local"),
+        ("ff02::1", "multicast"),
+    ] {
+        let (refused, names) = reported(&cluster, address);
+        assert!(refused.contains(expected) && !names.contains(address), "{address}: {refused} {names}");
+    }
+    cluster.policy.insert("cluster_networks".into(), json!(["198.51.100.0/24", "192.0.2.0/24"]));
     let (refused, names) = reported(&cluster, "198.51.100.7");
     assert!(refused == "[]" && names.contains("198.51.100.7"), "{refused} {names}");
     // Now it is host1's: another that reports it is refused, also when host1 does not take part.

@@ -151,6 +151,27 @@ fn a_lost_ca_is_not_silently_replaced() {
 }
 
 #[test]
+fn a_ca_whose_key_others_may_know_or_whose_certificate_is_damaged_signs_nothing() {
+    use std::{fs, os::unix::fs::PermissionsExt as _};
+    let cluster = Cluster::new(&["host1"]);
+    let reports = cluster.reports(&["host1"]);
+    cluster.authority(&reports).run();
+    let folder = cluster.private_dir().join("x509/authorities").join(active(&cluster));
+    let key = folder.join("private_key.pem");
+    for mode in [0o666, 0o640] {
+        fs::set_permissions(&key, fs::Permissions::from_mode(mode)).unwrap();
+        let message = cluster.sign(&reports).fail();
+        assert!(message.contains("can be read by others") && message.contains("chmod 600"), "{message}");
+    }
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    for damaged in ["", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+        fs::write(folder.join("certificate.pem"), damaged).unwrap();
+        let message = cluster.authority(&reports).fail();
+        assert!(message.contains("certificate.pem is damaged") && message.contains("restore"), "{message}");
+    }
+}
+
+#[test]
 fn ca_files_that_do_not_belong_together_sign_nothing() {
     let cluster = Cluster::new(&["host1"]);
     let reports = cluster.reports(&["host1"]);

@@ -8,6 +8,7 @@ mod json_lines;
 mod lock;
 mod persisted;
 mod place;
+mod private;
 mod read;
 mod remove;
 mod rename;
@@ -16,10 +17,13 @@ mod replace;
 pub use attributes::Attributes;
 pub use directory::{Directory, DirectoryPlan};
 pub use file::{Content, File, FilePlan};
-pub use json_lines::{append_json_lines, read_json_lines};
+pub use json_lines::{
+    JsonLines, append_json_lines, read_json_lines, rewrite_json_lines, salvage_json_lines, seal_json_lines,
+};
 pub use lock::{lock, lock_directory, try_lock};
 pub use persisted::Persisted;
 pub use place::{resolve, sync_directory};
+pub use private::{check_private_directory, read_private};
 pub use read::{content, open, read, read_text, read_text_up_to, text};
 pub use remove::{remove, remove_empty};
 pub use rename::{exchange, rename};

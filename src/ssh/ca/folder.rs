@@ -1,14 +1,14 @@
 //! What the control node keeps of the CAs, below `private_dir/ssh`.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result};
 
 use crate::{
-    ansible::{
-        Secret,
-        files::{Attributes, Directory, File, read, read_text},
-    },
+    ansible::files::{Attributes, Directory, File, read, read_private, read_text},
     ssh::{certificate::Certificate, control::store::put, known_hosts, krl::RevocationList, pair::Pair},
 };
 
@@ -30,10 +30,32 @@ impl Folder {
         self.path("issued.jsonl")
     }
 
+    /// Makes the folder.
+    pub fn make(&self) -> Result<()> {
+        Directory { path: self.0.join("ca"), attributes: Attributes::mode(0o700) }.plan()?.apply()
+    }
+
+    /// Where the list of what must not be believed lies.
+    pub fn list(&self) -> PathBuf {
+        self.path("revoked.krl")
+    }
+
+    /// Every user's certificate that can be read.
+    pub fn users(&self) -> Result<Vec<Certificate>> {
+        let folder = self.0.join("ca");
+        let entries = match fs::read_dir(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.with_context(|| format!("cannot read {}", folder.display()))?,
+        };
+        let names = entries.filter_map(|it| it.ok()?.file_name().into_string().ok());
+        let names: Vec<_> = names.filter_map(|it| Some(it.strip_suffix("-cert.pub")?.to_owned())).collect();
+        names.iter().filter_map(|it| self.user(it).transpose()).collect()
+    }
+
     /// The CA for `host`s or `user`s, where there is one.
     pub fn authority(&self, name: &str) -> Result<Option<Pair>> {
         let path = self.path(name);
-        let pair = read(&path)?.map(|it| Pair::read(&Secret::new(it))).transpose();
+        let pair = read_private(&path)?.map(|it| Pair::read(&it)).transpose();
         pair.with_context(|| format!("cannot use the CA's key {}", path.display()))
     }
 
@@ -43,19 +65,18 @@ impl Folder {
             return Ok(pair);
         }
         let pair = Pair::generate(&format!("minicluster {name} ca"))?;
-        Directory { path: self.path(""), attributes: Attributes::mode(0o700) }.plan()?.apply()?;
         put(&self.path(name), pair.private_file()?, pair.public())?;
         Ok(pair)
     }
 
     /// What must not be believed; empty where nothing was ever revoked.
     pub fn revoked(&self) -> Result<RevocationList> {
-        Ok(RevocationList::read(&self.path("revoked.krl"))?.unwrap_or_default())
+        Ok(RevocationList::read(&self.list())?.unwrap_or_default())
     }
 
     /// Replaces that list.
     pub fn revoke(&self, list: &RevocationList) -> Result<()> {
-        write(self.path("revoked.krl"), list.to_bytes())
+        write(self.list(), list.to_bytes())
     }
 
     /// A user's certificate. One that is damaged is none.

@@ -9,9 +9,15 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ansible::files::{append_json_lines, read_json_lines},
+    ansible::files::{
+        append_json_lines, read_json_lines, rewrite_json_lines, salvage_json_lines, seal_json_lines,
+    },
     ssh::certificate::{Certificate, Kind},
 };
+
+/// What a person does about an index that is damaged.
+pub const REMEDY: &str = "without it, what was revoked would be believed again. Restore private_dir from a backup, or \
+                          rebuild the index from what the hosts hold: `ansible-playbook site.yml -e ssh_index_rebuild=true`";
 
 /// One certificate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,7 +55,11 @@ impl From<&Certificate> for Issued {
 
 /// All of them, in the order of issue.
 #[derive(Clone, Debug, Default)]
-pub struct Index(Vec<Issued>);
+pub struct Index {
+    issued: Vec<Issued>,
+    /// Whether it was found whole, or is from before that could be told.
+    pub sealed: bool,
+}
 
 impl Index {
     /// Reads the file; where there is none, an empty index.
@@ -57,7 +67,50 @@ impl Index {
     /// # Errors
     /// It cannot be read, or is damaged.
     pub fn read(path: &Path) -> Result<Self> {
-        read_json_lines(path).map(Self)
+        read_json_lines(path, REMEDY).map(|it| Self { issued: it.records, sealed: it.sealed })
+    }
+
+    /// What can still be read of a damaged one.
+    ///
+    /// # Errors
+    /// The file cannot be opened.
+    pub fn salvage(path: &Path) -> Result<Self> {
+        Ok(Self { issued: salvage_json_lines(path)?, sealed: false })
+    }
+
+    /// Vouches for what is there, if only nothing.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn seal(&mut self, path: &Path) -> Result<()> {
+        seal_json_lines(path, REMEDY)?;
+        self.sealed = true;
+        Ok(())
+    }
+
+    /// Adds what was lost; not on the disk before it is [rewritten](Self::rewrite).
+    pub fn mend(&mut self, lost: Vec<Issued>) {
+        self.issued.extend(lost);
+    }
+
+    /// Replaces the file.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn rewrite(&self, path: &Path) -> Result<()> {
+        rewrite_json_lines(path, &self.issued)
+    }
+
+    /// Whether a certificate with this number was issued.
+    #[must_use]
+    pub fn knows(&self, serial: u64) -> bool {
+        self.issued.iter().any(|it| it.serial == serial)
+    }
+
+    /// Numbers of those that have ended.
+    #[must_use]
+    pub fn ended(&self, now: u64) -> BTreeSet<u64> {
+        self.issued.iter().filter(|it| it.not_after <= now).map(|it| it.serial).collect()
     }
 
     /// Adds certificates; they are on the disk before any of them leaves the control node.
@@ -65,8 +118,8 @@ impl Index {
     /// # Errors
     /// They cannot be written.
     pub fn append(&mut self, path: &Path, issued: Vec<Issued>) -> Result<()> {
-        append_json_lines(path, &issued).context("cannot record issued certificates")?;
-        self.0.extend(issued);
+        append_json_lines(path, &issued, REMEDY).context("cannot record issued certificates")?;
+        self.issued.extend(issued);
         Ok(())
     }
 
@@ -74,7 +127,7 @@ impl Index {
     /// what has been replaced by one that says less or is of another key. What has ended needs no revoking.
     #[must_use]
     pub fn revoked(&self, host: bool, known: &BTreeSet<String>, now: u64) -> BTreeSet<u64> {
-        let own: Vec<_> = self.0.iter().filter(|it| it.host == host).collect();
+        let own: Vec<_> = self.issued.iter().filter(|it| it.host == host).collect();
         let latest: BTreeMap<_, _> = own.iter().map(|it| ((&it.id, &it.kind), *it)).collect();
         let stale = |it: &&&Issued| {
             let last = latest[&(&it.id, &it.kind)];
@@ -96,14 +149,15 @@ mod tests {
 
     #[test]
     fn what_says_too_much_or_is_of_nobody_is_revoked() {
-        let index = Index(vec![
+        let issued = vec![
             issued(1, "a", &["a", "x"], "k1"),
             issued(2, "a", &["a"], "k1"),
             issued(3, "a", &["a"], "k1"),
             issued(4, "b", &["b"], "k2"),
             issued(5, "c", &["c"], "k3"),
             issued(6, "c", &["c"], "k4"),
-        ]);
+        ];
+        let index = Index { issued, sealed: true };
         let known = ["a", "c"].map(str::to_owned).into();
         assert_eq!(index.revoked(true, &known, 50), [1, 4, 5].into());
         assert!(index.revoked(true, &known, 100).is_empty(), "they have ended");

@@ -1,8 +1,11 @@
 //! The module `ssh_ca` (control node): one CA for hosts, one for users, the certificates that they sign,
 //! and the list of those that must not be believed.
 
+mod evidence;
 mod folder;
 mod index;
+
+pub use evidence::FIRST_MOMENT;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,6 +26,7 @@ use self::{
 use super::{
     certificate::{Certificate, Kind},
     control::store::Store,
+    hostname,
     key::PublicKey,
     known_hosts,
     krl::RevocationList,
@@ -62,6 +66,10 @@ crate::arguments! {
         pub renew_fraction: f64 => Argument::float().default(0.333),
         /// How long before its making a certificate is valid already.
         pub backdate: String => Argument::str().default("5m"),
+        /// Allow to make CAs although hosts already trust others, whose keys are lost.
+        pub new_ca: bool => Argument::bool().default(false),
+        /// Rebuild the index of issued certificates from what is left of it and what the hosts hold.
+        pub rebuild_index: bool => Argument::bool().default(false),
     }
 }
 
@@ -70,6 +78,24 @@ crate::arguments! {
 #[serde(default)]
 pub struct Report {
     keys: Vec<HostKey>,
+    /// The CA of users that it trusts.
+    user_ca: Option<PublicKey>,
+    /// The version of the list of what is revoked, and where it is asked for the list itself.
+    revoked_version: u64,
+    revoked: Option<String>,
+}
+
+impl Report {
+    /// A type of which there are several keys. sshd shows one of them, and which of two certificates to revoke is unknown.
+    fn twice(&self) -> Option<&str> {
+        let mut seen = BTreeSet::new();
+        self.keys.iter().map(|it| it.key.kind()).find(|it| !seen.insert(*it))
+    }
+
+    /// Those that can be read.
+    fn certificates(&self) -> impl Iterator<Item = Certificate> {
+        self.keys.iter().filter_map(|it| Certificate::read(it.certificate.as_ref()?).ok())
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -91,6 +117,8 @@ pub struct Plan {
     user: Option<Pair>,
     index: Index,
     revoked: RevocationList,
+    /// What hosts hold beside it, where the index is rebuilt.
+    adopted: RevocationList,
     /// Certificates to sign, by what they replace them for.
     wanted: Vec<(Wanted, &'static str)>,
     /// Why hosts get no certificate.
@@ -127,6 +155,16 @@ impl Module for SshCa {
     }
 
     fn apply(mut plan: Plan, _task: &Task) -> Result<Outcome> {
+        plan.folder.make()?;
+        if plan.params.rebuild_index {
+            plan.index.rewrite(&plan.folder.index())?;
+        } else if plan.host.is_none()
+            || !plan.index.sealed && plan.params.reports.understood().next().is_some()
+        {
+            // Before there is a CA; or from before an index had a head: what hosts hold is in it.
+            plan.index.seal(&plan.folder.index())?;
+        }
+        fault::point("ssh_ca:sealed");
         let [host, user] = [plan.folder.make_authority("host")?, plan.folder.make_authority("user")?];
         fault::point("ssh_ca:authorities");
         let mut signed = Vec::new();
@@ -139,8 +177,7 @@ impl Module for SshCa {
         }
         plan.index.append(&plan.folder.index(), issued)?;
         fault::point("ssh_ca:index");
-        let list =
-            plan.params.revocations(&plan.index, host.public(), user.public(), &plan.revoked, plan.now);
+        let list = plan.revocations(host.public(), user.public());
         plan.folder.revoke(&list)?;
         fault::point("ssh_ca:revoked");
         for (wanted, _, certificate) in &signed {
@@ -155,13 +192,20 @@ impl Module for SshCa {
 }
 
 fn decide(params: Params, lock: Option<Store>, now: u64) -> Result<Plan> {
+    let mut params = params;
+    params.hosts.values_mut().for_each(|it| *it = hostname::all(it));
     let folder = Folder::of(&params.private_dir);
     let mut plan = Plan {
         now,
         host: folder.authority("host")?,
         user: folder.authority("user")?,
-        index: Index::read(&folder.index())?,
+        index: if params.rebuild_index {
+            Index::salvage(&folder.index())?
+        } else {
+            Index::read(&folder.index())?
+        },
         revoked: folder.revoked()?,
+        adopted: RevocationList::default(),
         wanted: Vec::new(),
         refused: BTreeMap::new(),
         changed: true,
@@ -169,6 +213,7 @@ fn decide(params: Params, lock: Option<Store>, now: u64) -> Result<Plan> {
         folder,
         params,
     };
+    plan.consider()?;
     let lifetime = seconds("lifetime", &plan.params.lifetime)?;
     for (name, report) in plan.params.reports.all() {
         let Some(names) = plan.params.hosts.get(name) else {
@@ -181,7 +226,15 @@ fn decide(params: Params, lock: Option<Store>, now: u64) -> Result<Plan> {
                 continue;
             }
         };
-        for HostKey { key, certificate } in &report.keys {
+        if plan.refused.contains_key(name) {
+            continue;
+        }
+        if let Some(kind) = report.twice() {
+            let reason = format!("it has two host keys of the type {kind}: name one of them in sshd_config");
+            plan.refused.insert(name.clone(), reason);
+            continue;
+        }
+        for HostKey { key, certificate } in report.keys.iter().filter(|it| it.key.can_be_certified()) {
             let (id, key, principals) = (name.clone(), key.clone(), names.clone());
             let wanted = Wanted { kind: Kind::Host, id, key, principals, lifetime };
             let found = certificate.as_ref().and_then(|it| Certificate::read(it).ok());
@@ -193,7 +246,7 @@ fn decide(params: Params, lock: Option<Store>, now: u64) -> Result<Plan> {
         if it.principals.is_empty() {
             bail!("option 'users': '{}' has no principals, and would be let in everywhere", it.name);
         }
-        if it.key.kind().contains('@') {
+        if !it.key.can_be_certified() {
             bail!("option 'users': keys of the type {} are not certified; give another", it.key.kind());
         }
         let wanted = Wanted {
@@ -254,28 +307,6 @@ impl Wanted {
 }
 
 impl Params {
-    /// What must not be believed. Its version grows when something else is revoked.
-    fn revocations(
-        &self,
-        index: &Index,
-        host: &PublicKey,
-        user: &PublicKey,
-        before: &RevocationList,
-        now: u64,
-    ) -> RevocationList {
-        let hosts: BTreeSet<_> = self.hosts.keys().cloned().collect();
-        let users: BTreeSet<_> = self.users.iter().map(|it| it.name.clone()).collect();
-        let by_authority =
-            [(host, index.revoked(true, &hosts, now)), (user, index.revoked(false, &users, now))];
-        let certificates = by_authority.into_iter().filter(|(_, it)| !it.is_empty());
-        let certificates = certificates.map(|(key, it)| (key.blob().to_vec(), it)).collect();
-        let next = RevocationList { certificates, ..before.clone() };
-        if next.revokes_as(before) && before.version > 0 {
-            return next;
-        }
-        RevocationList { version: before.version + 1, generated: now, ..next }
-    }
-
     /// The line with which every host is recognised.
     fn known_hosts(&self, authority: &PublicKey) -> String {
         let names: BTreeSet<_> = self.hosts.values().flatten().cloned().collect();
@@ -298,10 +329,33 @@ impl Plan {
         Ok(reason.map(|reason| (wanted, reason)))
     }
 
+    /// What must not be believed: whatever the list before said, as long as it has not ended, and more. The version is
+    /// the moment at which something was added.
+    fn revocations(&self, host: &PublicKey, user: &PublicKey) -> RevocationList {
+        let (before, now) = (&self.revoked, self.now);
+        let hosts: BTreeSet<_> = self.params.hosts.keys().cloned().collect();
+        let users: BTreeSet<_> = self.params.users.iter().map(|it| it.name.clone()).collect();
+        let mut next = before.clone();
+        for (key, known, is_host) in [(host, hosts, true), (user, users, false)] {
+            let serials = next.certificates.entry(key.blob().to_vec()).or_default();
+            serials.extend(self.index.revoked(is_host, &known, now));
+        }
+        for (key, serials) in &self.adopted.certificates {
+            next.certificates.entry(key.clone()).or_default().extend(serials);
+        }
+        let ended = self.index.ended(now);
+        next.certificates.values_mut().for_each(|it| it.retain(|serial| !ended.contains(serial)));
+        next.certificates.retain(|_, it| !it.is_empty());
+        if next.revokes_as(before) && before.version >= FIRST_MOMENT && !self.params.rebuild_index {
+            return next;
+        }
+        let version = now.max(before.version.max(self.adopted.version) + 1);
+        RevocationList { version, generated: now, ..next }
+    }
+
     fn changes(&self) -> Result<bool> {
         let (Some(host), Some(user)) = (&self.host, &self.user) else { return Ok(true) };
-        let next =
-            self.params.revocations(&self.index, host.public(), user.public(), &self.revoked, self.now);
+        let next = self.revocations(host.public(), user.public());
         let (known, with_line) = self.folder.known_hosts(&self.params.known_hosts(host.public()))?;
         Ok(!self.wanted.is_empty() || next != self.revoked || known != with_line)
     }

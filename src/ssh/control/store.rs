@@ -11,7 +11,7 @@ use super::state::State;
 use crate::{
     ansible::{
         Secret, fault,
-        files::{self, Attributes, Directory, File, Persisted as _},
+        files::{self, Attributes, Directory, File, Persisted as _, check_private_directory},
     },
     ssh::{key::PublicKey, pair},
 };
@@ -41,6 +41,7 @@ impl Store {
     /// It cannot be made, locked or read.
     pub fn lock(private_dir: &Path) -> Result<Self> {
         let directory = private_dir.join("ssh");
+        check_private_directory(private_dir)?;
         for path in [private_dir, &directory].into_iter().filter(|it| !it.exists()) {
             Directory { path: path.into(), attributes: Attributes::mode(0o700) }.plan()?.apply()?;
         }

@@ -53,6 +53,8 @@ crate::arguments! {
         pub user_ca: Option<PublicKey> => Argument::str(),
         /// What must not be believed, as `ssh_ca` returned it.
         pub revoked: String => Argument::str().default(""),
+        /// With `ask`, whether to report the whole list of what is revoked here: to rebuild the CA's index with.
+        pub evidence: bool => Argument::bool().default(false),
         /// Users whose keys are exactly these; whoever is named no more loses the keys that were written here.
         pub users: Vec<UserKeys> => Argument::list(Argument::options::<UserKeys>()).default(json!([])),
         /// The user that Ansible logs in as, whose keys a rotation exchanges and this module leaves alone.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{Params, users::Users};
 use crate::{
@@ -13,8 +13,8 @@ use crate::{
         files::{self, Attributes, File, FilePlan},
     },
     ssh::{
-        certificate::Certificate, key::PublicKey, known_hosts, krl::RevocationList, rotation::LIST,
-        sshd::Sshd,
+        ca::FIRST_MOMENT, certificate::Certificate, key::PublicKey, known_hosts, krl::RevocationList,
+        rotation::LIST, sshd::Sshd,
     },
 };
 
@@ -23,7 +23,7 @@ const UNKNOWN: &str = "(made anew by a real run)\n";
 
 /// What is to be done, in this order.
 pub struct Plan {
-    report: Vec<Value>,
+    report: Map<String, Value>,
     /// What sshd reads: it has to be told.
     server: Vec<FilePlan>,
     /// The setting that names these files, and how it was.
@@ -47,13 +47,26 @@ impl Plan {
             let certificate = certificate.map(|it| String::from_utf8_lossy(&it).into_owned());
             Ok(json!({"key": key, "certificate": certificate}))
         });
-        let report = report.collect::<Result<_>>()?;
+        let keys = report.collect::<Result<Vec<_>>>()?;
+        let trusted = files::read_text(&sshd.beside("minicluster_user_ca.pub")).ok().flatten();
+        let list = RevocationList::read(&sshd.beside(LIST))?;
+        let mut report = Map::new();
+        for (name, value) in [
+            ("keys", json!(keys)),
+            ("user_ca", json!(trusted.and_then(|it| it.parse::<PublicKey>().ok()))),
+            ("revoked_version", json!(list.as_ref().map_or(0, |it| it.version))),
+        ] {
+            report.insert(name.into(), value);
+        }
+        if let Some(list) = list.filter(|_| params.evidence) {
+            report.insert("revoked".into(), BASE64_STANDARD.encode(list.to_bytes()).into());
+        }
         Ok(Self { report, ..Self::empty(params, sshd) })
     }
 
     fn empty(params: &Params, sshd: Sshd) -> Self {
         Self {
-            report: Vec::new(),
+            report: Map::new(),
             server: Vec::new(),
             setting: None,
             client: Vec::new(),
@@ -163,7 +176,9 @@ impl Plan {
         diff.extend(self.users.diff());
         let changed = self.must_reload() || !diff.is_empty();
         let mut outcome = Outcome { changed, diff, ..Outcome::default() };
-        outcome.values.insert("keys".into(), json!(self.report));
+        // As it was before `ask` had more to say.
+        outcome.values.insert("keys".into(), json!([]));
+        outcome.values.extend(self.report.clone());
         outcome
     }
 }
@@ -197,6 +212,14 @@ fn merged(given: &str, path: &Path) -> Result<RevocationList> {
     }
     let given = BASE64_STANDARD.decode(given).ok().context("option 'revoked' is not base64")?;
     let mut list = RevocationList::from_bytes(&given).context("option 'revoked'")?;
+    if list.version < own.version && own.version >= FIRST_MOMENT {
+        bail!(
+            "option 'revoked': this host holds the newer list {} and is given {}: private_dir is older than what this host \
+             was given; restore it from a backup, or rebuild it: `ansible-playbook site.yml -e ssh_index_rebuild=true`",
+            own.version,
+            list.version
+        );
+    }
     list.keys.extend(own.keys.iter().cloned());
     // The same list has the same bytes.
     if list.revokes_as(&own) { Ok(own) } else { Ok(list) }
