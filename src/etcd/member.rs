@@ -105,7 +105,12 @@ impl Module for EtcdMember {
                 let started = host.is_started()?;
                 Plan::Start(host, started)
             }
-            "found" | "join" if data.is_some() => {
+            // A founding that was interrupted has written meanwhile: nothing is lost by starting it.
+            "found" if data.is_some() => {
+                let started = host.is_started()?;
+                Plan::Start(host, started)
+            }
+            "join" if data.is_some() => {
                 bail!("{} has data by now: run again", host.data_dir.display())
             }
             "found" => Plan::Found(host, params.token, urls("founders", &params.founders)?),

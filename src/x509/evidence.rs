@@ -37,7 +37,9 @@ impl Evidence {
         let mut found = Self::default();
         // A damaged list is made anew.
         let own = crl::read_all(&store.crl()?).unwrap_or_default();
-        own.into_iter().for_each(|list| found.add_list(list, "the list that hosts were last given"));
+        for list in own {
+            found.add_list(list, "the list that hosts were last given");
+        }
         for (host, report) in reports.understood() {
             let issued = report.held.iter().filter_map(|held| proven(host, held, &authorities));
             found.issued.extend(issued.map(|it| (it.serial.clone(), it)));

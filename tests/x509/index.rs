@@ -36,8 +36,11 @@ fn evidence(cluster: &Cluster) -> serde_json::Value {
     json!({"host1": cluster.request("host1").with("evidence", true).run().0.to_string()})
 }
 
+/// What becomes of a file that held this text; none: it is gone.
+type Loss = fn(&str) -> Option<Vec<u8>>;
+
 /// Ways to lose an index, with what is left of it.
-fn losses() -> Vec<(&'static str, fn(&str) -> Option<Vec<u8>>)> {
+fn losses() -> Vec<(&'static str, Loss)> {
     vec![
         ("emptied", |_| Some(Vec::new())),
         ("deleted", |_| None),
