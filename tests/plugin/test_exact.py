@@ -131,7 +131,8 @@ class Said(unittest.TestCase):
     def test_commands_pass_through_any_login_shell(self):
         program = self.plugin.Program("/bin/true")
         commands = [program.push_command("aa", next(iter(program.builds)))]
-        commands += [program.run_command("aa", "", may_be_repeated) for may_be_repeated in (False, True)]
+        for may_be_repeated, timeout in [(False, 0), (True, 0), (False, 600), (True, 600)]:
+            commands.append(program.run_command("aa", "", may_be_repeated, timeout))
         for command in commands:
             self.assertNotRegex(command, r"[\n'\\!]", "csh and fish read these even between single quotes")
             subprocess.run(["/bin/sh", "-n", "-ec", command], check=True)
