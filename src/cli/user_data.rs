@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::answer::{Answer, Failure};
-use crate::user_data::{Bundle, Request, Shared, render};
+use crate::user_data::{Bundle, Request, Shared, check_public_key, render};
 
 /// Options of `user-data`.
 #[derive(Args)]
@@ -63,8 +63,13 @@ pub fn run(options: Options) -> Result<Answer, Failure> {
     let mut authorized_keys = Vec::new();
     for path in &options.authorized_keys {
         let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let lines = text.lines().map(str::trim).filter(|it| !it.is_empty() && !it.starts_with('#'));
-        authorized_keys.extend(lines.map(str::to_owned));
+        for (index, line) in text.lines().enumerate() {
+            let line = line.trim();
+            if !line.is_empty() && !line.starts_with('#') {
+                check_public_key(&format!("{}:{}", path.display(), index + 1), line)?;
+                authorized_keys.push(line.to_owned());
+            }
+        }
     }
     let request = Request {
         cluster: options.cluster,

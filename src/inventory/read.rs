@@ -1,7 +1,7 @@
 //! Opens an inventory file and finds out its format as Ansible does: YAML first, then INI.
 
 use super::{Hosts, ini, yaml};
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diagnostic::{Diagnostic, Diagnostics, unreadable};
 use crate::yaml::{Node, Value as Shape, load, load_with_contested};
 use std::{os::unix::fs::PermissionsExt, path::Path, sync::Arc};
 
@@ -12,8 +12,8 @@ impl Hosts {
     /// All mistakes found, in the order of the file.
     pub fn read(path: &Path) -> Result<Self, Diagnostics> {
         let label: Arc<str> = Arc::from(path.display().to_string());
-        let bytes = std::fs::read(path)
-            .map_err(|error| vec![Diagnostic::of_file(&label, format!("cannot be read: {error}"))])?;
+        let bytes =
+            std::fs::read(path).map_err(|error| vec![Diagnostic::of_file(&label, unreadable(&error))])?;
         if bytes.starts_with(b"#!") && is_executable(path) {
             let message =
                 "is a program, which Ansible would run; minicluster reads INI, YAML and JSON (or chmod -x)";
