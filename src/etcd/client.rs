@@ -1,6 +1,7 @@
 //! Talking to etcd through Debian's `etcdctl`, with the credentials of the host.
 
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
     process::{Command, Output},
 };
@@ -19,6 +20,14 @@ pub struct Member {
     pub name: String,
     /// Where the other members reach it.
     pub peer_urls: Vec<String>,
+}
+
+impl Member {
+    /// Whether it stands for one of `hosts` (host → peer URL), by name or by address.
+    #[must_use]
+    pub fn is_of(&self, hosts: &BTreeMap<String, String>) -> bool {
+        hosts.contains_key(&self.name) || hosts.values().any(|it| self.peer_urls.contains(it))
+    }
 }
 
 /// What `etcdctl` needs to know.

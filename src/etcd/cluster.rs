@@ -5,13 +5,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value, json};
 
-use super::{Decision, Record, Situation, Step, decide, restore};
+use super::{Decision, Observation, Record, Situation, Step, decide, restore};
 use crate::{
     ansible::{
-        Argument, Module, Outcome, Task,
+        Argument, Module, Outcome, Reports, Task,
         files::{Attributes, Directory, DirectoryPlan, FilePlan, Persisted as _},
     },
     arguments,
@@ -24,8 +24,8 @@ arguments! {
         pub record: PathBuf => Argument::path().absolute().required(),
         /// Host to peer URL of every host that ought to be a member.
         pub expected: Map<String, Value> => Argument::dict().required(),
-        /// Host to what `etcd_member` observed there. Hosts that did not answer are missing.
-        pub observed: Map<String, Value> => Argument::dict().default(json!({})),
+        /// Host to what `etcd_member` observed there, as JSON text. Hosts that did not answer are missing.
+        pub observed: Reports<Observation> => Argument::dict().default(json!({})),
         /// What it is about: the cluster as it ought to be, or a new one that takes over a snapshot.
         pub state: String => Argument::str().default("present").choices(&["present", "restored"]),
     }
@@ -52,7 +52,7 @@ impl Module for EtcdCluster {
         let expected = params.expected.into_iter().map(|(host, url)| Some((host, url.as_str()?.to_owned())));
         let expected: BTreeMap<_, _> =
             expected.collect::<Option<_>>().context("option 'expected': its values are URLs")?;
-        let observed = serde_json::from_value(Value::Object(params.observed)).context("option 'observed'")?;
+        refuse_shared_urls(&expected)?;
         let decision = if params.state == "restored" {
             Decision {
                 record: Some(restore(&expected, &token()?)),
@@ -61,7 +61,16 @@ impl Module for EtcdCluster {
             }
         } else {
             let record = Record::read(&params.record)?;
-            decide(&Situation { record, expected, observed }, &token()?)
+            let observed =
+                params.observed.understood().map(|(host, it)| (host.clone(), it.clone())).collect();
+            let mut decision = decide(&Situation { record, expected, observed }, &token()?);
+            // For the others such a host is one that did not answer.
+            for (host, report) in params.observed.all() {
+                if let Err(reason) = report {
+                    decision.steps.insert(host.clone(), Step::Refuse(reason.clone()));
+                }
+            }
+            decision
         };
         let directory = params.record.parent().unwrap_or(Path::new("/"));
         let directory = Directory { path: directory.into(), attributes: Attributes::mode(0o700) }.plan()?;
@@ -94,6 +103,20 @@ impl Module for EtcdCluster {
         }
         Ok(outcome)
     }
+}
+
+/// Members are told apart by their URLs.
+fn refuse_shared_urls(expected: &BTreeMap<String, String>) -> Result<()> {
+    let mut owners: BTreeMap<&str, &str> = BTreeMap::new();
+    for (host, url) in expected {
+        if let Some(other) = owners.insert(url, host) {
+            bail!(
+                "option 'expected': {other} and {host} have the same peer URL, {url}. Give each an address of its own in \
+                 the inventory (`addresses`, or `ansible_host`)"
+            );
+        }
+    }
+    Ok(())
 }
 
 /// A token no other founding has.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Map, json};
 
-use super::{Client, Data, Id, Observation, steps::Host};
+use super::{Client, Data, Id, Member, Observation, names, steps::Host};
 use crate::{
     ansible::{Argument, Diff, Module, Outcome, Task},
     arguments,
@@ -16,7 +16,7 @@ arguments! {
     pub struct Params {
         /// What to do: look at the host and change nothing, or a step that `etcd_cluster` decided.
         pub step: String => Argument::str().required()
-            .choices(&["observe", "start", "found", "join", "rejoin", "readdress", "expel"]),
+            .choices(&["observe", "start", "restart", "found", "join", "rejoin", "readdress", "expel"]),
         /// The member's name.
         pub name: String => Argument::str().required(),
         /// URL at which the other members reach it.
@@ -31,6 +31,9 @@ arguments! {
         pub cert_file: Option<PathBuf> => Argument::path(),
         /// Its private key.
         pub key_file: Option<PathBuf> => Argument::path(),
+        /// Host to peer URL of every host that ought to be a member. None of them is removed; and the data of this host
+        /// is put aside only when half of them say that its member was.
+        pub expected: Map<String, serde_json::Value> => Argument::dict().default(json!({})),
         /// Where etcd keeps its data.
         pub data_dir: PathBuf => Argument::path().default("/var/lib/etcd/minicluster"),
         /// Environment file that the unit reads and removes at its first start.
@@ -45,6 +48,9 @@ arguments! {
         pub token: String => Argument::str().default(""),
         /// Host to peer URL of all founders, for the step `found`.
         pub founders: Map<String, serde_json::Value> => Argument::dict().default(json!({})),
+        /// Numbers of clusters whose founding was given up, each with the number of its founders, for the steps `found` and
+        /// `join`: data of such a founding, in which no leader was elected, is put aside.
+        pub abandoned: BTreeMap<Id, u64> => Argument::dict().default(json!({})),
         /// Numbers of the members to remove, for the step `expel`.
         pub members: Vec<String> => Argument::list(Argument::str()).default(Vec::<String>::new()),
         /// Seconds to wait for a majority.
@@ -58,10 +64,14 @@ pub enum Plan {
     Observe(Observation),
     /// Start, unless it runs already.
     Start(Host, bool),
+    /// Restart with what is on disk, where that is needed and no member is healthy.
+    Restart(Host, bool),
     /// Start without data, as a founder.
     Found(Host, String, BTreeMap<String, String>),
-    /// Become a member; the data of a removed one is put aside first.
-    Join(Host, Option<Id>),
+    /// Become a member.
+    Join(Host),
+    /// Put the data of this member aside, which the cluster removed, and become another one.
+    Rejoin(Host, Id),
     /// Change the peer URL of this member.
     Readdress(Host, Id),
     /// Remove members.
@@ -88,7 +98,10 @@ impl Module for EtcdMember {
             data_dir: params.data_dir,
             first_start: params.first_start,
             unit: Some(params.unit).filter(|it| !it.is_empty()),
+            own: own.clone(),
             others: Client { endpoints: params.endpoints, credentials },
+            expected: urls("expected", &params.expected)?,
+            abandoned: params.abandoned,
             inputs: params.inputs,
             ledger: params.ledger,
             patience: Duration::from_secs(params.timeout),
@@ -98,15 +111,16 @@ impl Module for EtcdMember {
                 let started = host.is_started()?;
                 Plan::Start(host, started)
             }
-            "found" => {
-                let url = |url: &serde_json::Value| url.as_str().map(str::to_owned);
-                let founders = params.founders.iter().map(|(name, it)| Some((name.clone(), url(it)?)));
-                let founders =
-                    founders.collect::<Option<_>>().context("option 'founders': its values are URLs")?;
-                Plan::Found(host, params.token, founders)
+            "restart" => {
+                let needed = host.is_to_be_restarted()?;
+                Plan::Restart(host, needed)
             }
-            "join" if data.is_some() => bail!("{} has data by now: run again", host.data_dir.display()),
-            "join" | "rejoin" => Plan::Join(host, data.map(|it| it.member_id)),
+            "found" | "join" if data.is_some_and(|it| !host.has_abandoned(it)) => {
+                bail!("{} has data by now: run again", host.data_dir.display())
+            }
+            "found" => Plan::Found(host, params.token, urls("founders", &params.founders)?),
+            "rejoin" if let Some(data) = data => Plan::Rejoin(host, data.member_id),
+            "join" | "rejoin" => Plan::Join(host),
             "readdress" => {
                 let data =
                     data.with_context(|| format!("{} holds no data to readdress", host.data_dir.display()))?;
@@ -117,7 +131,8 @@ impl Module for EtcdMember {
                 let mut ids =
                     ids.collect::<Result<Vec<_>, _>>().map_err(|it| anyhow!("option 'members': {it}"))?;
                 if let Ok(members) = own.members() {
-                    ids.retain(|id| members.iter().any(|it| it.id == *id));
+                    let is_gone = |it: &Member| !it.is_of(&host.expected);
+                    ids.retain(|id| members.iter().any(|it| it.id == *id && is_gone(it)));
                 }
                 Plan::Expel(host, ids)
             }
@@ -128,7 +143,9 @@ impl Module for EtcdMember {
                 let listed = if alone { own.members().unwrap_or_default() } else { Vec::new() };
                 let announced =
                     listed.into_iter().filter(|it| it.name.is_empty()).flat_map(|it| it.peer_urls);
-                Plan::Observe(Observation { data, members, announced: announced.collect() })
+                let unresolved =
+                    if data.is_none() { names::unresolved(host.expected.values()) } else { Vec::new() };
+                Plan::Observe(Observation { data, members, announced: announced.collect(), unresolved })
             }
         })
     }
@@ -136,15 +153,18 @@ impl Module for EtcdMember {
     fn predict(plan: &Plan, _: &Task) -> Outcome {
         let (before, after) = match plan {
             Plan::Observe(seen) => return observed(seen),
-            Plan::Start(_, true) => return Outcome::default(),
+            Plan::Start(_, true) | Plan::Restart(_, false) => return Outcome::default(),
             Plan::Expel(_, ids) if ids.is_empty() => return Outcome::default(),
             Plan::Start(..) => ("stopped".to_owned(), "started".to_owned()),
+            Plan::Restart(..) => {
+                ("running, and no member is healthy".to_owned(), "restarted with what is on disk".to_owned())
+            }
             Plan::Found(_, _, founders) => {
                 let founders: Vec<&str> = founders.keys().map(String::as_str).collect();
                 ("no data".to_owned(), format!("founds a cluster with {}", founders.join(", ")))
             }
-            Plan::Join(_, None) => ("no data".to_owned(), "joins the cluster".to_owned()),
-            Plan::Join(host, Some(old)) => (
+            Plan::Join(_) => ("no data".to_owned(), "joins the cluster".to_owned()),
+            Plan::Rejoin(host, old) => (
                 format!("data of member {old}, which the cluster removed"),
                 format!("joins the cluster; old data in {}.was-member-{old}", host.data_dir.display()),
             ),
@@ -170,15 +190,26 @@ impl Module for EtcdMember {
     fn apply(plan: Plan, task: &Task) -> Result<Outcome> {
         let outcome = Self::predict(&plan, task);
         match plan {
-            Plan::Observe(_) | Plan::Start(_, true) => {}
+            Plan::Observe(_) | Plan::Start(_, true) | Plan::Restart(_, false) => {}
+            Plan::Restart(host, true) => host.restart()?,
             Plan::Start(host, false) => host.start()?,
             Plan::Found(host, token, founders) => host.found(&token, &founders)?,
-            Plan::Join(host, _) => host.join()?,
+            Plan::Join(host) => host.join()?,
+            Plan::Rejoin(host, member) => host.rejoin(member)?,
             Plan::Readdress(host, id) => host.readdress(id)?,
             Plan::Expel(host, ids) => host.expel(&ids)?,
         }
         Ok(outcome)
     }
+}
+
+fn urls(option: &str, given: &Map<String, serde_json::Value>) -> Result<BTreeMap<String, String>> {
+    let url = |(host, it): (&String, &serde_json::Value)| Some((host.clone(), it.as_str()?.to_owned()));
+    given
+        .iter()
+        .map(url)
+        .collect::<Option<_>>()
+        .with_context(|| format!("option '{option}': its values are URLs"))
 }
 
 fn credentials(params: &Params) -> Result<Option<[PathBuf; 3]>> {

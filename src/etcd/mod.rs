@@ -4,16 +4,19 @@
 //! [`Record`] and decides what every host does ([`decide`], pure); the host carries it out.
 //! No decision looks at a host's position in the inventory.
 
+mod agreement;
 mod client;
 mod cluster;
 mod decision;
 mod identity;
 mod member;
+mod names;
 mod observation;
 mod record;
 mod steps;
 mod wal;
 
+pub use agreement::{Verdict, verdict, words_needed};
 pub use client::{Client, Member};
 pub use cluster::EtcdCluster;
 pub use decision::{Decision, Situation, Step, decide, restore};

@@ -11,14 +11,17 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use super::{Client, Data, Id, Member};
+use super::{Client, Data, Id, Member, Verdict, verdict};
 use crate::{
     ansible::{
         fault::point,
         files::{Attributes, Directory, File},
     },
-    node::{record_started, runs},
+    node::{is_outdated, record_started, runs},
 };
+
+/// How long nobody must have been healthy before a member is restarted without asking the others.
+const SICK: Duration = Duration::from_secs(10);
 
 const NO_MAJORITY: &str = "no majority of etcd's members answers, and without one this host cannot change the \
                            membership. Bring the other members back (systemctl status etcd), or restore a snapshot: \
@@ -36,8 +39,14 @@ pub struct Host {
     pub first_start: PathBuf,
     /// The unit; `None`: whoever calls starts it.
     pub unit: Option<String>,
+    /// This host's own etcd.
+    pub own: Client,
     /// The other members.
     pub others: Client,
+    /// Host → peer URL of every host that ought to be a member.
+    pub expected: BTreeMap<String, String>,
+    /// Foundings that were given up, and how many founders each had.
+    pub abandoned: BTreeMap<Id, u64>,
     /// What the unit reads at its start, and the ledger to record that in, for `service_units`.
     pub inputs: Vec<PathBuf>,
     /// The ledger's directory.
@@ -51,6 +60,36 @@ impl Host {
     /// stays what it was. A unit that systemd is about to start again after a failure has no process.
     pub fn is_started(&self) -> Result<bool> {
         self.unit.as_deref().map_or(Ok(true), runs)
+    }
+
+    /// Whether this member runs with something else than what is on disk, and no member is healthy, as this host's client
+    /// sees it. That is how it looks when the trust anchors were exchanged for others that no member holds yet: none
+    /// takes the new certificates, and asking the others for leave to restart would be asking for ever.
+    pub fn is_to_be_restarted(&self) -> Result<bool> {
+        let Some(unit) = self.unit.as_deref() else { return Ok(false) };
+        if !runs(unit)? || !is_outdated(&self.ledger, unit, &self.inputs)? {
+            return Ok(false);
+        }
+        let endpoints = self.own.endpoints.iter().chain(&self.others.endpoints).cloned().collect();
+        let all = Client { endpoints, ..self.own.clone() };
+        let begin = Instant::now();
+        while all.with_majority().is_none() {
+            if begin.elapsed() >= SICK {
+                return Ok(true);
+            }
+            // Another machine's state: there is no event to wait for.
+            thread::sleep(Duration::from_millis(500));
+        }
+        Ok(false)
+    }
+
+    /// Restarts a member with what is on disk. Does not wait: it is not ready before most of the others are restarted.
+    pub fn restart(&self) -> Result<()> {
+        let Some(unit) = &self.unit else { return Ok(()) };
+        self.systemctl(&["unmask"])?;
+        record_started(&self.ledger, "etcd", unit, &self.inputs)?;
+        point("etcd_member:outdated");
+        self.systemctl(&["restart", "--no-block"])
     }
 
     /// Starts what has data. Does not wait: no member is ready before the majority has started.
@@ -68,6 +107,7 @@ impl Host {
     /// Starts without data, as one of `founders` (host → peer URL).
     pub fn found(&self, token: &str, founders: &BTreeMap<String, String>) -> Result<()> {
         self.stop()?;
+        self.put_abandoned_aside()?;
         let own = founders.get(&self.name).unwrap_or(&self.peer_url);
         self.write_first_start(own, "new", founders.iter(), token)?;
         point("etcd_member:founding");
@@ -79,10 +119,7 @@ impl Host {
         // It may still run on files that were removed under it.
         self.stop()?;
         point("etcd_member:stopped");
-        if let Some(data) = Data::read(&self.data_dir)? {
-            self.put_aside(data.member_id)?;
-            point("etcd_member:put_aside");
-        }
+        self.put_abandoned_aside()?;
         let majority = self.announce()?;
         point("etcd_member:announced");
         let mut members = BTreeMap::new();
@@ -105,15 +142,69 @@ impl Host {
         Ok(())
     }
 
+    /// Puts the data of `member` aside, which the cluster removed, and becomes another one. That it was removed is what
+    /// reports say; the others are asked again now, and nothing is touched while one of them, or this host's own etcd,
+    /// still lists it.
+    pub fn rejoin(&self, member: Id) -> Result<()> {
+        self.confirm_removal(member)?;
+        self.stop()?;
+        if Data::read(&self.data_dir)?.is_some_and(|it| it.member_id == member) {
+            self.put_aside(member)?;
+            point("etcd_member:put_aside");
+        }
+        self.join()
+    }
+
+    fn confirm_removal(&self, member: Id) -> Result<()> {
+        let begin = Instant::now();
+        loop {
+            let endpoints: Vec<&String> = self.own.endpoints.iter().chain(&self.others.endpoints).collect();
+            let lists = thread::scope(|scope| {
+                let ask = |it| scope.spawn(move || self.ask_one(it).with_majority()?.members().ok());
+                let asked: Vec<_> = endpoints.iter().map(|it| ask(it)).collect();
+                asked.into_iter().map(|it| it.join().ok().flatten()).collect::<Vec<_>>()
+            });
+            match verdict(member, lists.iter().flatten().map(Vec::as_slice), self.expected.len()) {
+                Verdict::Removed => return Ok(()),
+                Verdict::Listed => {
+                    let lists_it = |list: &Option<Vec<Member>>| {
+                        list.as_ref().is_some_and(|it| it.iter().any(|it| it.id == member))
+                    };
+                    let by = endpoints.iter().zip(&lists).filter(|(_, list)| lists_it(list));
+                    bail!(
+                        "etcd at {} still lists member {member}, which is this host, so its data stays where it is, \
+                         although others reported that the member was removed. Run again; if this comes again, the \
+                         hosts of the cluster contradict each other: compare `minicluster-etcdctl member list` on each",
+                        by.map(|(url, _)| url.as_str()).collect::<Vec<_>>().join(", ")
+                    );
+                }
+                Verdict::Unclear { said, needed } if begin.elapsed() >= self.patience => bail!(
+                    "{said} other members say that the cluster removed member {member}, which is this host, but {needed} \
+                     have to before its data is put aside. Bring the others back and run again; or, if the data is not \
+                     wanted, stop etcd here, move {} away, and run again",
+                    self.data_dir.display()
+                ),
+                // Another machine's state: there is no event to wait for.
+                Verdict::Unclear { .. } => thread::sleep(Duration::from_millis(200)),
+            }
+        }
+    }
+
+    /// A client of one other member.
+    fn ask_one(&self, endpoint: &str) -> Client {
+        Client { endpoints: vec![endpoint.to_owned()], ..self.others.clone() }
+    }
+
     /// Tells the majority where this member is now.
     pub fn readdress(&self, id: Id) -> Result<()> {
         self.majority()?.readdress(id, &self.peer_url)
     }
 
-    /// Removes `members`, as far as they are still there.
+    /// Removes `members`, as far as they are still there and stand for no host that ought to be a member.
     pub fn expel(&self, members: &[Id]) -> Result<()> {
         let majority = self.majority()?;
-        for member in majority.members()?.iter().filter(|it| members.contains(&it.id)) {
+        let is_gone = |it: &&Member| members.contains(&it.id) && !it.is_of(&self.expected);
+        for member in majority.members()?.iter().filter(is_gone) {
             majority.remove(member.id)?;
             point("etcd_member:expelled");
         }
@@ -141,9 +232,12 @@ impl Host {
     /// No majority, but perhaps only because a killed run announced this host: a cluster of one that was
     /// told of a second member waits for it.
     fn announced_before(&self) -> Option<Client> {
-        let one = |endpoint: &String| Client { endpoints: vec![endpoint.clone()], ..self.others.clone() };
         let waits = |it: &Member| it.name.is_empty() && self.is_at_its_url(it);
-        self.others.endpoints.iter().map(one).find(|it| it.members().is_ok_and(|it| it.iter().any(waits)))
+        self.others
+            .endpoints
+            .iter()
+            .map(|it| self.ask_one(it))
+            .find(|it| it.members().is_ok_and(|it| it.iter().any(waits)))
     }
 
     fn is_at_its_url(&self, member: &Member) -> bool {
@@ -152,6 +246,27 @@ impl Host {
 
     fn majority(&self) -> Result<Client> {
         self.wait(NO_MAJORITY, || self.others.with_majority())
+    }
+
+    /// Whether `data` is of a founding that was given up, and in which no leader was elected.
+    pub fn has_abandoned(&self, data: Data) -> bool {
+        self.abandoned.get(&data.cluster_id).is_some_and(|founders| data.last_index <= *founders)
+    }
+
+    /// Puts what an abandoned founding left aside. Etcd has stopped: what its data says now is its last word.
+    fn put_abandoned_aside(&self) -> Result<()> {
+        match Data::read(&self.data_dir)? {
+            None => Ok(()),
+            Some(data) if self.has_abandoned(data) => {
+                self.put_aside(data.member_id)?;
+                point("etcd_member:abandoned");
+                Ok(())
+            }
+            Some(_) => {
+                self.start()?;
+                bail!("{} has data by now: run again", self.data_dir.display())
+            }
+        }
     }
 
     fn put_aside(&self, member: Id) -> Result<()> {

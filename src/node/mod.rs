@@ -17,4 +17,4 @@ pub use ledger::{Holdings, Ledger, Records};
 pub use node_files::NodeFiles;
 pub use node_state::NodeState;
 pub use service_turndown::ServiceTurndown;
-pub use service_units::{ServiceUnits, record_started, runs};
+pub use service_units::{ServiceUnits, is_outdated, record_started, runs};

@@ -6,6 +6,7 @@ mod module;
 mod names;
 mod overrides;
 mod paths;
+mod quorum;
 pub mod record;
 
 use std::path::{Path, PathBuf};
@@ -80,7 +81,14 @@ impl Workspace {
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let unserved = services::unserved(&self.services);
-        self.hosts.warnings().iter().chain(&unserved).map(ToString::to_string).collect()
+        let said = self.hosts.warnings().iter().chain(&unserved).map(ToString::to_string);
+        said.chain(self.lost_quorum()).collect()
+    }
+
+    /// A warning, where the next run would take most of etcd's members away at once.
+    #[must_use]
+    pub fn lost_quorum(&self) -> Option<String> {
+        quorum::warning(self.lock.service("etcd")?, self.new_lock().service("etcd")?)
     }
 
     /// What `lock` changes, compared with the lock file.

@@ -25,6 +25,8 @@ struct Host {
     peer: u16,
     client: u16,
     etcd: Option<Child>,
+    /// What the inventory has for its address among the members, where that is wrong.
+    wrong: Option<String>,
 }
 
 impl Drop for Host {
@@ -47,6 +49,7 @@ impl Cluster {
             peer: port(peer),
             client: port(client),
             etcd: None,
+            wrong: None,
         };
         let hosts = listeners.iter().map(host).collect();
         Self { root: tempfile::tempdir().unwrap(), hosts, path: path_with_etcd() }
@@ -62,7 +65,40 @@ impl Cluster {
     }
 
     fn peer_url(&self, host: usize) -> String {
+        self.hosts[host].wrong.clone().unwrap_or_else(|| self.listens(host))
+    }
+
+    fn listens(&self, host: usize) -> String {
         format!("http://127.0.0.1:{}", self.hosts[host].peer)
+    }
+
+    /// The inventory has these addresses for the hosts, instead of theirs; none: it has been corrected.
+    pub fn write_addresses(&mut self, wrong: &[&str]) {
+        for (at, host) in self.hosts.iter_mut().enumerate() {
+            host.wrong = wrong.get(at).map(|it| (*it).to_owned());
+        }
+    }
+
+    /// Starts what was decided, and waits for nobody.
+    pub fn begin(&mut self, hosts: &[usize]) -> Value {
+        let decision = self.decide(hosts, hosts).0;
+        for &host in hosts.iter().filter(|it| decision["steps"][name(**it)]["step"] == "found") {
+            self.stop(host);
+            self.member_with(host, "found", hosts, &decision["cluster"]).run();
+            self.start(host);
+        }
+        decision
+    }
+
+    /// The module on a host, told of the cluster that was decided on.
+    pub fn member_with(&self, host: usize, step: &str, reached: &[usize], cluster: &Value) -> Module {
+        let member = self.member(host, step, reached).with("token", cluster["token"].clone());
+        let member = member.with("founders", cluster["members"].clone());
+        member.with("abandoned", cluster.get("abandoned").cloned().unwrap_or_else(|| json!({})))
+    }
+
+    fn peer_urls(&self, hosts: &[usize]) -> BTreeMap<String, String> {
+        hosts.iter().map(|it| (name(*it), self.peer_url(*it))).collect()
     }
 
     fn client_url(&self, host: usize) -> String {
@@ -79,6 +115,7 @@ impl Cluster {
                 "step": step, "name": name(host), "unit": "", "timeout": 20, "endpoints": endpoints,
                 "peer_url": self.peer_url(host), "client_url": self.client_url(host),
                 "data_dir": self.path(host, "data"), "first_start": self.path(host, "env/first"),
+                "expected": self.peer_urls(&(0..self.hosts.len()).collect::<Vec<_>>()),
             }),
         )
         .environment("PATH", &self.path)
@@ -86,12 +123,27 @@ impl Cluster {
 
     /// What the control node decides, with `expected` in the group and `reached` looked at.
     pub fn decide(&self, expected: &[usize], reached: &[usize]) -> Answer {
-        let seen =
-            |it: &usize| (name(*it), self.member(*it, "observe", reached).run().0["observation"].clone());
-        let observed: Map<String, Value> = reached.iter().map(seen).collect();
-        let expected: BTreeMap<_, _> = expected.iter().map(|it| (name(*it), self.peer_url(*it))).collect();
-        let arguments = json!({"record": self.record(), "expected": expected, "observed": observed});
+        self.decide_with(expected, reached, &[])
+    }
+
+    /// The same, where some hosts say something else than `etcd_member` saw there.
+    pub fn decide_with(&self, expected: &[usize], reached: &[usize], said: &[(usize, &str)]) -> Answer {
+        // As text, as the role passes it on.
+        let seen = |it: &usize| {
+            let observation = self.member(*it, "observe", reached).run().0["observation"].to_string();
+            (name(*it), Value::from(observation))
+        };
+        let mut observed: Map<String, Value> = reached.iter().map(seen).collect();
+        observed.extend(said.iter().map(|(host, text)| (name(*host), json!(text))));
+        let arguments =
+            json!({"record": self.record(), "expected": self.peer_urls(expected), "observed": observed});
         Module::new("etcd_cluster", arguments).run()
+    }
+
+    /// Why the control node decides nothing.
+    pub fn refuses(&self, expected: &[usize]) -> String {
+        Module::new("etcd_cluster", json!({"record": self.record(), "expected": self.peer_urls(expected)}))
+            .fail()
     }
 
     /// A whole run, as the role does it: the steps that were decided.
@@ -99,19 +151,21 @@ impl Cluster {
         let decision = self.decide(expected, reached).0;
         let step = |host: usize| decision["steps"][name(host)]["step"].as_str().unwrap().to_owned();
         for &host in reached.iter().filter(|it| ["start", "found"].contains(&&*step(**it))) {
-            let found = self.member(host, &step(host), reached);
-            let cluster = &decision["cluster"];
-            found.with("token", cluster["token"].clone()).with("founders", cluster["members"].clone()).run();
+            if step(host) == "found" {
+                self.stop(host);
+            }
+            self.member_with(host, &step(host), reached, &decision["cluster"]).run();
             self.start(host);
         }
         let departed: Vec<_> =
             decision["departed"].as_array().unwrap().iter().map(|it| it["id"].clone()).collect();
         if let (false, Some(host)) = (departed.is_empty(), reached.iter().find(|it| step(**it) == "start")) {
-            self.member(*host, "expel", reached).with("members", departed).run();
+            let expel = self.member(*host, "expel", reached).with("members", departed);
+            expel.with("expected", json!(self.peer_urls(expected))).run();
         }
         for &host in reached.iter().filter(|it| ["join", "rejoin"].contains(&&*step(**it))) {
             self.stop(host);
-            self.member(host, &step(host), reached).run();
+            self.member(host, &step(host), reached).with("expected", json!(self.peer_urls(expected))).run();
             self.start(host);
             self.wait_for(host);
         }
@@ -134,7 +188,7 @@ impl Cluster {
         etcd.arg("--name").arg(name(host)).arg("--data-dir").arg(self.path(host, "data"));
         etcd.args([
             "--listen-peer-urls",
-            &self.peer_url(host),
+            &self.listens(host),
             "--listen-client-urls",
             &self.client_url(host),
         ]);
@@ -186,7 +240,8 @@ impl Cluster {
         let mut guard = Command::new("sh");
         guard
             .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/roles/etcd/templates/guard"))
-            .args([&name(host), "1"]);
+            .args([&name(host), "1"])
+            .args((0..self.hosts.len()).filter(|it| *it != host).map(|it| self.client_url(it)));
         let output = guard.env("PATH", format!("{}:{}", bin.display(), self.path)).output().unwrap();
         (!output.status.success()).then(|| String::from_utf8(output.stderr).unwrap())
     }

@@ -5,6 +5,7 @@ mod cluster;
 use std::fs;
 
 use cluster::{Cluster, name};
+use serde_json::json;
 
 const ALL: &[usize] = &[0, 1, 2];
 
@@ -49,6 +50,51 @@ fn every_member_is_rebuilt_whatever_the_order_and_the_data_stays() {
 }
 
 #[test]
+fn a_founding_that_never_reached_a_majority_begins_anew_with_corrected_addresses() {
+    let mut cluster = Cluster::new(3);
+    cluster.write_addresses(&["http://127.0.0.1:1", "http://127.0.0.1:2", "http://127.0.0.1:3"]);
+    let stuck = cluster.begin(ALL)["cluster"]["cluster_id"].clone();
+    assert_eq!(cluster.cluster_id(0), stuck.as_str().unwrap());
+    assert_eq!(cluster.etcdctl(0, &["endpoint", "health"]), None);
+    let again = cluster.decide(ALL, ALL).0;
+    assert_eq!(
+        (&again["cluster"]["cluster_id"], &again["steps"]["host0"]["step"]),
+        (&stuck, &json!("start"))
+    );
+
+    cluster.write_addresses(&[]);
+    assert_eq!(steps(&mut cluster, ALL), ["found", "found", "found"]);
+    assert_eq!(cluster.members(0), names(ALL));
+    assert_ne!(cluster.cluster_id(0), stuck.as_str().unwrap());
+    assert_eq!(steps(&mut cluster, ALL), ["start", "start", "start"]);
+    assert!(!cluster.decide(ALL, ALL).changed(), "a further run changes nothing");
+}
+
+#[test]
+fn members_with_one_address_are_refused_by_name() {
+    let mut cluster = Cluster::new(3);
+    cluster.write_addresses(&["https://127.0.0.1:2380", "https://10.0.0.2:2380", "https://127.0.0.1:2380"]);
+    let refusal = cluster.refuses(ALL);
+    assert!(refusal.contains("host0 and host2 have the same peer URL, https://127.0.0.1:2380"), "{refusal}");
+}
+
+#[test]
+fn nothing_is_founded_with_a_name_that_a_host_cannot_resolve() {
+    let mut cluster = Cluster::new(2);
+    cluster.write_addresses(&["https://nobody.invalid:2380"]);
+    let begin = std::time::Instant::now();
+    let decided = cluster.decide(&[0, 1], &[0, 1]).0;
+    assert!(begin.elapsed().as_secs() < 20, "ten seconds for each host, which look one after another here");
+    for host in ["host0", "host1"] {
+        let reason = decided["steps"][host]["msg"].as_str().unwrap();
+        assert!(
+            reason.contains("host0 cannot resolve nobody.invalid; host1 cannot resolve nobody.invalid"),
+            "{reason}"
+        );
+    }
+}
+
+#[test]
 fn a_start_without_data_founds_nothing() {
     let mut cluster = founded();
     cluster.wipe(1);
@@ -89,6 +135,46 @@ fn a_host_that_leaves_the_group_leaves_the_members_and_may_come_back() {
 }
 
 #[test]
+fn what_others_report_of_a_member_is_asked_again_before_its_data_is_touched() {
+    let mut cluster = founded();
+    cluster.etcdctl(1, &["put", "key", "value"]).unwrap();
+    let own = cluster.member(1, "observe", ALL).run().0["observation"]["data"]["member_id"].clone();
+    // As it would be told if the others were believed to have removed it.
+    let refusal = cluster.member(1, "rejoin", ALL).fail();
+    assert!(refusal.contains(&format!("still lists member {}", own.as_str().unwrap())), "{refusal}");
+    cluster.stop(0);
+    cluster.stop(2);
+    let refusal = cluster.member(1, "rejoin", ALL).with("timeout", 1).fail();
+    assert!(refusal.starts_with("0 other members say that the cluster removed member"), "{refusal}");
+    assert!(refusal.contains("but 2 have to"), "{refusal}");
+    let refusal = cluster.member(1, "join", ALL).fail();
+    assert!(refusal.contains("has data by now"), "{refusal}");
+    cluster.start(0);
+    cluster.start(2);
+    assert_eq!(steps(&mut cluster, ALL), ["start", "start", "start"]);
+    assert_eq!(cluster.etcdctl(1, &["get", "key"]).unwrap(), "key\nvalue\n");
+    let expelled = cluster.member(0, "expel", ALL).with("members", json!([own])).run();
+    assert!(!expelled.changed(), "a host of the group is not removed, whoever calls it departed");
+    assert_eq!(cluster.members(0), names(ALL));
+}
+
+#[test]
+fn a_report_that_is_not_understood_is_its_hosts_failure_alone() {
+    let mut cluster = founded();
+    cluster.converge(ALL, ALL);
+    for bad in [r#"{"data": "x"}"#, r#"{"data": NaN}"#, "", "[]", &"[".repeat(200)] {
+        let steps = cluster.decide_with(ALL, ALL, &[(2, bad)]).0["steps"].clone();
+        assert_eq!(
+            [0, 1, 2].map(|it| steps[name(it)]["step"].clone()),
+            ["start", "start", "refuse"],
+            "{bad}"
+        );
+        let reason = steps[name(2)]["msg"].as_str().unwrap();
+        assert!(reason.starts_with("what the host reported is not understood"), "{reason}");
+    }
+}
+
+#[test]
 fn a_cluster_grows_from_one_host_to_three() {
     let mut cluster = Cluster::new(3);
     cluster.converge(&[0], &[0]);
@@ -116,8 +202,13 @@ fn a_member_is_restarted_only_while_the_others_are_a_majority() {
     );
     assert!(cluster.etcdctl(1, &["put", "key", "value"]).is_some(), "the majority stays");
     cluster.stop(0);
-    let refusal = cluster.guard(1).unwrap();
-    assert!(refusal.contains(" 0 are healthy, "), "without a majority no member is: {refusal}");
+    assert_eq!(
+        cluster.guard(1),
+        None,
+        "without a majority no member is healthy: a restart takes nothing away"
+    );
+    cluster.stop(1);
+    assert_eq!(cluster.guard(1), None, "so it is for one that takes no client");
 }
 
 /// A run may die between any two writes; the next one finishes.
