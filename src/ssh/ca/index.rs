@@ -70,6 +70,13 @@ impl Index {
         Ok(())
     }
 
+    /// What it will be when these are issued, too.
+    #[must_use]
+    pub fn with(mut self, issued: impl IntoIterator<Item = Issued>) -> Self {
+        self.0.extend(issued);
+        self
+    }
+
     /// Serial numbers to revoke, of hosts' certificates or of users': of whoever is no longer `known`, and
     /// what has been replaced by one that says less or is of another key. What has ended needs no revoking.
     #[must_use]

@@ -123,7 +123,7 @@ impl Module for SshCa {
     fn predict(plan: &Plan, _task: &Task) -> Outcome {
         let signed: Vec<_> = plan.wanted.iter().map(|(it, reason)| (it.clone(), *reason, None)).collect();
         let [host, user] = [&plan.host, &plan.user].map(|it| it.as_ref().map(Pair::public));
-        plan.outcome(host, user, &signed, &plan.revoked)
+        plan.outcome(host, user, &signed, &plan.foreseen())
     }
 
     fn apply(mut plan: Plan, _task: &Task) -> Result<Outcome> {
@@ -296,6 +296,17 @@ impl Plan {
         let revoked = found.is_some_and(|found| serials.is_some_and(|it| it.contains(&found.serial)));
         let reason = Certificate::need(found, &like, self.params.renew_fraction, revoked);
         Ok(reason.map(|reason| (wanted, reason)))
+    }
+
+    /// What will be revoked once what is wanted has been signed: the certificate of a host's former key, for one.
+    fn foreseen(&self) -> RevocationList {
+        let (Some(host), Some(user)) = (&self.host, &self.user) else { return self.revoked.clone() };
+        let issued = self.wanted.iter().filter_map(|(it, _)| {
+            let authority = if it.kind == Kind::Host { host } else { user };
+            it.certificate(&self.params, authority.public(), self.now, 0).ok()
+        });
+        let index = self.index.clone().with(issued.map(|it| Issued::from(&it)));
+        self.params.revocations(&index, host.public(), user.public(), &self.revoked, self.now)
     }
 
     fn changes(&self) -> Result<bool> {
