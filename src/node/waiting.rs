@@ -144,7 +144,7 @@ pub fn restarts(unit: &Unit) -> u64 {
 }
 
 fn complaint(name: &str, reason: &str) -> String {
-    format!("{name} {reason}. Its last words, from journalctl -u {name}:\n{}", systemd::last_words(name))
+    format!("{name} {reason}. Last log lines (journalctl -u {name}):\n{}", systemd::last_words(name))
 }
 
 #[cfg(test)]
