@@ -30,7 +30,7 @@ modules = $(filter-out minicluster,$(programs))
 # `make molecule scenarios=bootstrap`: only the machines that are given nothing but a boot configuration.
 scenarios ?= default bootstrap
 # Suites of tests/faults that share hosts are one process.
-shared_faults = $(notdir $(basename $(shell grep -l 'shared(' tests/faults/test_*.py)))
+shared_faults = $(notdir $(basename $(shell grep -lw 'import.*shared' tests/faults/test_*.py)))
 fault_suites = faults-shared $(addprefix faults-,$(filter-out $(shared_faults),$(notdir $(basename $(wildcard tests/faults/test_*.py)))))
 # How many parts run at the same time: most of what they do is waiting.
 jobs ?= $(if $(FAULTS_CLUSTER),1,2)

@@ -112,3 +112,25 @@ fn a_shell_task_ends_at_its_first_failure() {
     assert!(seen > 3, "the guard sees the tasks");
     assert!(loose.is_empty(), "`set -eu` first, and pipefail where there is a pipe: {loose:?}");
 }
+
+/// Only a dry run reads the recipes of targets that the other tests never reach.
+#[test]
+fn every_target_of_make_can_be_read() {
+    let make = |target: &str| {
+        let output =
+            std::process::Command::new("make").args(["--dry-run", "--always-make", target]).output().unwrap();
+        assert!(output.status.success(), "make {target}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    for target in ["dist", "bench", "demo", "demo-bootstrap", "soak", "molecule", "check"] {
+        make(target);
+    }
+    let all = make("test");
+    for (name, _) in files() {
+        if let Some(suite) = name.strip_prefix("tests/faults/").and_then(|it| it.strip_suffix(".py"))
+            && suite.starts_with("test_")
+        {
+            assert!(all.contains(suite), "make test does not run {name}");
+        }
+    }
+}
