@@ -1,6 +1,18 @@
 //! What is wrong in an operator's file, and where: one mistake a [`Diagnostic`], all of them in one run.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, io, sync::Arc};
+
+/// Why a file of the operator's cannot be read, and what to do about it.
+#[must_use]
+pub fn unreadable(error: &io::Error) -> String {
+    let remedy = match error.kind() {
+        io::ErrorKind::IsADirectory => "; name a file in it",
+        io::ErrorKind::PermissionDenied => "; run this as a user who may read it",
+        io::ErrorKind::InvalidData => return "is not UTF-8 text; save it as UTF-8".to_owned(),
+        _ => "",
+    };
+    format!("cannot be read: {error}{remedy}")
+}
 
 /// A place in a text file, counted from 1; 0 stands for "the whole file" or "the whole line".
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

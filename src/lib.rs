@@ -9,6 +9,7 @@ pub mod cli;
 pub mod diagnostic;
 pub mod election;
 pub mod etcd;
+pub mod host_name;
 pub mod inventory;
 pub mod node;
 pub mod placement;

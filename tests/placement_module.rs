@@ -178,7 +178,7 @@ fn a_damaged_lock_is_refused_with_its_line() {
 fn without_a_services_file_there_are_the_core_services() {
     let (_directory, module) = cluster(&[("hosts", HOSTS)]);
     let missing = module.fail();
-    assert!(missing.contains("services.yml: cannot read"), "{missing}");
+    assert!(missing.contains("services.yml: cannot be read"), "{missing}");
     let answer = module.with("services", json!(null)).run();
     assert!(answer.0["changes"].as_array().is_some_and(|all| all.iter().any(|it| it["service"] == "etcd")));
 }
@@ -213,23 +213,85 @@ fn names_in_certificates_are_judged_in_the_domain() {
 }
 
 #[test]
-fn a_service_without_a_role_is_warned_of() {
-    let services = "web: {num_instances: 1}\nmarked: {num_instances: 1}\nnamed: {role: other}\noff: {enabled: false}\nlost: {}\n";
+fn a_service_without_a_role_is_refused_before_anything_changes() {
+    let services = "web: {num_instances: 1}\nmarked: {num_instances: 1}\nnamed: {role: other}\noff: {enabled: false}\nlost: {}\n\
+                    bare: {role: none}\nboxes: {containers: [{name: app, image: app}]}\nfar: {role: ns.collection.role}\n";
     let (directory, module) = cluster(&[
         ("hosts", HOSTS),
         ("services.yml", services),
         ("roles/web/tasks/main.yml", ""),
         ("roles/marked-global/tasks/main.yml", ""),
+        ("ours/common/tasks/main.yml", ""),
+        ("ours/core/tasks/main.yml", ""),
     ]);
-    let answer = module.clone().with("roles", json!([directory.path().join("roles"), "/nowhere"])).run();
-    let warnings = answer.0["warnings"].as_array().expect("warnings");
-    assert_eq!(warnings.len(), 1, "{warnings:?}");
-    assert!(
-        warnings[0]
-            .as_str()
-            .is_some_and(|it| it.contains("services.yml:5:") && it.contains("'lost' has no role"))
-    );
-    assert!(module.run().0.get("warnings").is_none_or(|it| it.as_array().is_some_and(Vec::is_empty)));
+    let path = |name: &str| directory.path().join(name);
+    let roles = json!([path("roles"), path("ours"), "/nowhere"]);
+    let message = module.clone().with("roles", roles.clone()).fail();
+    let lines: Vec<&str> = message.lines().collect();
+    assert_eq!(lines.len(), 2, "{message}");
+    assert!(lines[0].contains("services.yml:3:1: service 'named' names the role 'other'"), "{message}");
+    assert!(lines[1].contains("services.yml:5:1: service 'lost' has no role"), "{message}");
+    assert!(lines[1].contains("role: none"), "{message}");
+    assert!(!path("services.lock").exists());
+    std::fs::create_dir_all(path("roles/lost")).expect("it is writable");
+    std::fs::create_dir_all(path("other/tasks")).expect("it is writable");
+    module.with("roles", roles).converges(directory.path());
+}
+
+#[test]
+fn services_that_are_gone_all_at_once_are_asked_for() {
+    let lock = "minicluster-lock 1\netcd a\nmail b\nweb a\nweb c\n";
+    let removed = "the next run would remove 'mail' from b; 'web' from a, c";
+    for services in ["", "# nothing\n", "prometheus: {num_instances: 1}\n"] {
+        let (directory, module) =
+            cluster(&[("hosts", HOSTS), ("services.yml", services), ("services.lock", lock)]);
+        let message = module.fail();
+        assert!(message.contains(removed) && message.contains("services_remove_all=true"), "{message}");
+        assert!(message.contains("names no service of your own"), "{message}");
+        module.with("remove_all", true).converges(directory.path());
+    }
+    let (directory, module) = cluster(&[("hosts", HOSTS), ("services.lock", lock)]);
+    let module = module.with("services", json!(null));
+    let message = module.fail();
+    assert!(message.contains("services.yml: is missing") && message.contains(removed), "{message}");
+    module.with("remove_all", true).converges(directory.path());
+    let (_directory, module) =
+        cluster(&[("hosts", HOSTS), ("services.yml", "mail: {num_instances: 1}\n"), ("services.lock", lock)]);
+    module.run();
+}
+
+#[test]
+fn a_lock_that_was_lost_or_cut_is_refused_and_an_older_one_is_read() {
+    let services = ("services.yml", "web: {num_instances: 1}\n");
+    let (directory, module) = cluster(&[("hosts", HOSTS), services]);
+    module.run();
+    let path = directory.path().join("services.lock");
+    let whole = std::fs::read_to_string(&path).expect("it was written");
+    let old = whole.replace("minicluster-lock 2", "minicluster-lock 1").replace("end\n", "");
+    std::fs::write(&path, old).expect("it is writable");
+    assert!(module.run().changed());
+    assert_eq!(std::fs::read_to_string(&path).expect("it is there"), whole);
+    for end in [0, 40, whole.len() - 5] {
+        std::fs::write(&path, &whole[..end]).expect("it is writable");
+        let message = module.fail();
+        assert!(message.contains("bring it back from git"), "{message}");
+    }
+}
+
+#[test]
+fn variables_beside_hosts_that_no_playbook_reads_are_warned_of() {
+    let (directory, module) = cluster(&[
+        ("hosts", HOSTS),
+        ("services.yml", ""),
+        ("group_vars/all", "domain: example.com\n"),
+        ("play/site.yml", ""),
+    ]);
+    let at = |name: &str| json!([directory.path().join(name)]);
+    let answer = module.clone().with("directories", at("play")).run();
+    let warning = answer.0["warnings"][0].as_str().unwrap_or_default();
+    assert!(warning.contains("group_vars: Ansible does not read this"), "{answer:?}");
+    let answer = module.with("directories", at("")).run();
+    assert!(answer.0.get("warnings").is_none_or(|it| it.as_array().is_some_and(Vec::is_empty)), "{answer:?}");
 }
 
 #[test]
@@ -237,10 +299,9 @@ fn a_role_without_service_setup_is_noted() {
     let depends = "dependencies:\n  - role: service-setup\n    service: whole\n";
     let (directory, module) = cluster(&[
         ("hosts", HOSTS),
-        (
-            "services.yml",
-            "whole: {}\nbare: {}\nouter: {role: shared}\nglobal: {}\nincludes: {}\nabsent: {}\n",
-        ),
+        ("services.yml", "whole: {}\nbare: {}\nouter: {role: shared}\nglobal: {}\nincludes: {}\n"),
+        ("roles/common/tasks/main.yml", "[]\n"),
+        ("roles/core/tasks/main.yml", "[]\n"),
         ("roles/whole/meta/main.yml", depends),
         ("roles/bare/meta/main.yml", "dependencies: []\n"),
         ("roles/shared/meta/main.yml", "dependencies: [base]\n"),
@@ -253,11 +314,10 @@ fn a_role_without_service_setup_is_noted() {
     ]);
     let answer = module.with("roles", json!([directory.path().join("roles")])).run();
     let notes: Vec<_> = answer.0["notes"].as_array().unwrap().iter().map(|it| it.as_str().unwrap()).collect();
-    assert_eq!(notes.len(), 2, "{notes:?}");
-    assert!(notes[0].contains("service 'absent' has no role"), "{notes:?}");
-    assert!(notes[1].starts_with("bare: its role 'bare' does not depend on service_setup"), "{notes:?}");
+    assert_eq!(notes.len(), 1, "{notes:?}");
+    assert!(notes[0].starts_with("bare: its role 'bare' does not depend on service_setup"), "{notes:?}");
     assert!(
-        notes[1]
+        notes[0]
             .ends_with("`- {role: service_setup, service: bare}` to the dependencies in its meta/main.yml"),
         "{notes:?}"
     );

@@ -213,3 +213,36 @@ fn services_are_checked_before_there_are_hosts() {
         text(&bad.stderr)
     );
 }
+
+#[test]
+fn a_group_called_as_a_service_that_is_off_is_the_operators_own() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    write(directory.path(), "hosts", "[core]\na\n[etcd]\nb\n");
+    let list = || minicluster(directory.path(), &["--list"]).output().expect("it starts");
+    let refused = text(&list().stderr);
+    assert!(refused.starts_with("hosts:3:1: host group 'etcd' has the name of a service"), "{refused}");
+    write(directory.path(), "services.yml", "etcd: {enabled: false}\n");
+    let listed = text(&list().stdout);
+    assert_eq!(listed.matches("\"etcd\":{").count(), 1, "{listed}");
+    let listed: serde_json::Value = serde_json::from_str(&listed).expect("it is JSON");
+    assert_eq!(listed["etcd"]["hosts"], serde_json::json!(["b"]));
+}
+
+#[test]
+fn a_directory_is_no_file_and_options_stand_where_they_are_read() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    write(directory.path(), "hosts", "[core]\na\n[all:vars]\ndomain=example.com\n");
+    for option in ["--hosts", "--services", "--lock"] {
+        let output = minicluster(directory.path(), &["check", option, "."]).output().expect("it starts");
+        assert!(
+            text(&output.stderr).contains("not a regular file; name a file in it"),
+            "{option}: {output:?}"
+        );
+        let before = minicluster(directory.path(), &[option, ".", "check"]).output().expect("it starts");
+        assert_eq!(before.stderr, output.stderr);
+        for command in ["init", "schema", "user-data", "handover", "enrol"] {
+            let output = minicluster(directory.path(), &[command, option, "x"]).output().expect("it starts");
+            assert!(text(&output.stderr).contains("unexpected argument"), "{command} {option}: {output:?}");
+        }
+    }
+}

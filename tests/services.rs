@@ -82,6 +82,7 @@ fn schema_and_reader_agree() {
     texts.push(
         "web: {containers: [{name: a, image: b, args: [--port, 8080, true], docker_options: 3}]}".into(),
     );
+    texts.push("web: {containers: [{name: a, image: b, args: ['', \"a\\tb\", \"a\\nb\"]}]}".into());
     texts.extend(["web:".into(), "include: a.yml".into(), "include: [a.yml]".into()]);
     let good = texts.len();
     texts.extend(

@@ -6,7 +6,7 @@ use std::{env, net::IpAddr, path::Path};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use crate::{ansible::files, ssh::key::PublicKey};
+use crate::{ansible::files, host_name, ssh::key::PublicKey};
 
 /// The variable that holds it, as JSON.
 pub const VARIABLE: &str = "MINICLUSTER_ELECTION";
@@ -79,8 +79,16 @@ impl Election {
         }
         for (place, member) in election.members.iter().enumerate() {
             member.check().with_context(|| format!("member {}", member.name.escape_debug()))?;
-            if election.members[..place].iter().any(|it| it.name == member.name || it.id == member.id) {
-                bail!("two members are called {} or have its id", member.name);
+            for other in &election.members[..place] {
+                if other.id == member.id || other.name == member.name {
+                    bail!("two members are called {} or have its id", member.name);
+                }
+                if host_name::alike(&other.name, &member.name) {
+                    let (one, other) = (&other.name, &member.name);
+                    bail!(
+                        "two members are called {one} and {other}, which certificates cannot tell apart: rename one"
+                    );
+                }
             }
         }
         Ok(election)
@@ -117,6 +125,9 @@ impl Election {
 impl Member {
     fn check(&self) -> Result<()> {
         word(&self.name)?;
+        if let Some(reason) = host_name::refusal_of_member(&self.name) {
+            bail!("it cannot be called so: {reason}");
+        }
         word(&self.id)?;
         self.group()?;
         if self.reachable().next().is_none() {
@@ -203,6 +214,15 @@ pub(super) mod tests {
             ("/members/1/name", "x ansible_connection=local", "is no name"),
             ("/members/1/name", "x\n[all:vars]", "is no name"),
             ("/members/1/name", "host1", "two members"),
+            ("/members/1/name", "Host1", "cannot tell apart"),
+            ("/members/1/name", "host1.example.com", "cannot tell apart"),
+            ("/members/1/name", "etcd", "cannot be called so"),
+            ("/members/1/name", "all", "cannot be called so"),
+            (
+                "/members/1/name",
+                "a-name-of-fifty-two-characters-which-is-two-too-many",
+                "cannot be called so",
+            ),
             ("/members/1/name", "-oProxyCommand=id", "is no name"),
             ("/members/1/id", "a b", "is no name"),
             ("/members/1/addresses/0", "10.0.0.1 x=y", "no address"),

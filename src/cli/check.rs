@@ -1,12 +1,17 @@
 //! `minicluster check`: nothing but the mistakes; with `--show` the services as they were understood.
 
+use std::path::{Path, PathBuf};
+
 use clap::Args;
 use serde_json::json;
 
 use super::answer::{Answer, Failure};
 use super::files::Files;
 use super::table::counted;
+use crate::ansible::files;
+use crate::diagnostic::Diagnostic;
 use crate::services::{self, Services};
+use crate::workspace::{Domain, unread};
 
 /// Options of `check`.
 #[derive(Args)]
@@ -29,7 +34,19 @@ pub fn run(files: Files, options: &Options) -> Result<Answer, Failure> {
         lines.push(format!("{}: no mistakes\n", counted(services.services.len(), "service")));
         return Ok(lines.join("\n").into());
     }
+    let roles = role_directories();
     let workspace = files.workspace()?;
+    let mut mistakes = services::without_role(&workspace.services, &roles);
+    mistakes.extend(workspace.lost_services());
+    if workspace.domain == Domain::Missing {
+        let file = workspace.paths.hosts.display().to_string().into();
+        let message = "no domain is said for all hosts: `domain: infra.example.com`, or whatever yours is, in group_vars/all \
+                       beside site.yml, or `domain=infra.example.com` below [all:vars] in hosts";
+        mistakes.push(Diagnostic::of_file(&file, message));
+    }
+    if !mistakes.is_empty() {
+        return Err(mistakes.into());
+    }
     if options.show {
         let services = &workspace.services.services;
         let shown: serde_json::Map<_, _> =
@@ -39,6 +56,8 @@ pub fn run(files: Files, options: &Options) -> Result<Answer, Failure> {
     let mut lines: Vec<String> =
         workspace.warnings().iter().map(|warning| format!("warning: {warning}")).collect();
     lines.extend(open_to_all(&workspace.services));
+    let read = workspace.paths.playbook_directories();
+    lines.extend(unread(&workspace.paths.hosts, &read).map(|it| format!("warning: {it}")));
     let services = counted(workspace.demands.0.len(), "service");
     let hosts = counted(workspace.hosts.len(), "host");
     lines.push(format!("{services} on {hosts}: no mistakes\n"));
@@ -54,4 +73,16 @@ fn open_to_all(services: &Services) -> Option<String> {
             open.join(", ")
         )
     })
+}
+
+/// Where Ansible looks for roles when it is called here: nowhere that is known without its settings.
+fn role_directories() -> Vec<PathBuf> {
+    let settings = files::text(Path::new("ansible.cfg")).unwrap_or_default();
+    let value = |line: &str| {
+        Some(line.split_once('=').filter(|(name, _)| name.trim() == "roles_path")?.1.trim().to_owned())
+    };
+    let Some(paths) = settings.lines().find_map(value) else { return Vec::new() };
+    let mut directories = vec![PathBuf::from("roles")];
+    directories.extend(paths.split(':').map(PathBuf::from));
+    directories
 }

@@ -3,7 +3,7 @@
 use clap::Subcommand;
 
 use super::answer::{Answer, Failure};
-use super::files::Files;
+use super::files::{Files, With};
 use super::{
     certs, check, enrol, explain, handover, init, keys, lock, members, plan, purge, rebalance, user_data,
 };
@@ -15,27 +15,29 @@ pub enum Command {
     /// Make a directory of your own ready: settings of Ansible, links to the playbooks, a first services.yml
     Init(init::Options),
     /// Read all files and report every mistake in them; change nothing
-    Check(check::Options),
+    Check(With<check::Options>),
     /// Show what moves, comes and goes, compared with services.lock; change nothing
-    Plan(plan::Options),
+    Plan(With<plan::Options>),
     /// Show why a service runs where it runs
-    Explain(explain::Options),
+    Explain(With<explain::Options>),
     /// Propose moves that even out the load; with --write, record them in services.lock
-    Rebalance(rebalance::Options),
+    Rebalance(With<rebalance::Options>),
     /// Record the placement in services.lock, as site.yml does before it changes a host
-    Lock,
+    Lock(Files),
     /// List the certificates that were issued last for each credential, and when these end
-    Certs(certs::Options),
+    Certs(With<certs::Options>),
     /// List the keys that open the hosts: fingerprints, ages, hosts, and a rotation under way
-    Keys(keys::Options),
+    Keys(With<keys::Options>),
     /// Show what a service that was turned down left on the hosts; with --remove, remove it
-    Purge(purge::Options),
+    Purge(With<purge::Options>),
     /// Print the boot configuration with which machines become a cluster; it holds the cluster secret
     UserData(user_data::Options),
+    #[command(hide = true)]
     /// Enter this machine into the cluster that an election made; the election runs it
     Enrol(enrol::Options),
+    #[command(hide = true)]
     /// Write the members of the election into `hosts`, as the leader does
-    Members(members::Options),
+    Members(With<members::Options>),
     /// Move the cluster's secrets from its leader to this control node, and leave none behind
     Handover(handover::Options),
     /// Print a JSON Schema of services.yml for editors
@@ -47,18 +49,42 @@ impl Command {
     pub fn run(self, files: Files) -> Result<Answer, Failure> {
         match self {
             Self::Init(options) => init::run(&options),
-            Self::Check(options) => check::run(files, &options),
-            Self::Plan(options) => plan::run(&files.workspace()?, &options),
-            Self::Explain(options) => explain::run(&files.workspace()?, &options),
-            Self::Rebalance(options) => rebalance::run(files, &options),
-            Self::Lock => lock::run(files),
-            Self::Certs(options) => certs::run(files, &options),
-            Self::Keys(options) => keys::run(files, &options),
-            Self::Purge(options) => purge::run(&files.workspace()?, &options),
+            Self::Check(it) => {
+                let (files, options) = it.split(files);
+                check::run(files, &options)
+            }
+            Self::Plan(it) => {
+                let (files, options) = it.split(files);
+                plan::run(&files.workspace()?, &options)
+            }
+            Self::Explain(it) => {
+                let (files, options) = it.split(files);
+                explain::run(&files.workspace()?, &options)
+            }
+            Self::Rebalance(it) => {
+                let (files, options) = it.split(files);
+                rebalance::run(files, &options)
+            }
+            Self::Lock(own) => lock::run(own.or(files)),
+            Self::Certs(it) => {
+                let (files, options) = it.split(files);
+                certs::run(files, &options)
+            }
+            Self::Keys(it) => {
+                let (files, options) = it.split(files);
+                keys::run(files, &options)
+            }
+            Self::Purge(it) => {
+                let (files, options) = it.split(files);
+                purge::run(&files.workspace()?, &options)
+            }
             Self::UserData(options) => user_data::run(options),
             Self::Enrol(options) => enrol::run(options),
             Self::Handover(options) => handover::run(options),
-            Self::Members(options) => members::run(files, options),
+            Self::Members(it) => {
+                let (files, options) = it.split(files);
+                members::run(files, options)
+            }
             Self::Schema => Ok(format!("{:#}\n", schema()).into()),
         }
     }

@@ -76,19 +76,22 @@ fn heading(workspace: &Workspace, at: Index, service: &Service) -> String {
     lines.join("\n") + "\n"
 }
 
-/// The hosts, candidates first.
+/// The hosts, those that run it first: how many services each runs, and how many instances of those with a limited
+/// number, by which the load is evened out.
 fn hosts(workspace: &Workspace, at: Index, rows: &[Row]) -> String {
     let bound = workspace.placement.bound;
     let spread = workspace.demands.0[at].zones.is_some();
-    let mut lines = vec![vec!["HOST".to_owned(), "RANK".into(), "LOAD".into()]];
+    let mut lines = vec![vec!["HOST".to_owned(), "RANK".into(), "SERVICES".into(), "LIMITED".into()]];
     if spread {
         lines[0].push("ZONE".into());
     }
     lines[0].push("WHY".into());
     for row in rows {
         let rank = row.rank.map_or("-".into(), |rank| rank.to_string());
-        let load = format!("{}/{bound}", workspace.placement.load[row.host]);
-        let mut line = vec![workspace.cluster.name(row.host).to_owned(), rank, load];
+        let placement = &workspace.placement;
+        let runs = placement.assignments.iter().filter(|it| it.hosts.contains(&row.host)).count().to_string();
+        let limited = format!("{} of {bound}", placement.load[row.host]);
+        let mut line = vec![workspace.cluster.name(row.host).to_owned(), rank, runs, limited];
         if spread {
             line.push(row.zone.clone().unwrap_or_else(|| "-".into()));
         }

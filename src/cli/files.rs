@@ -9,20 +9,45 @@ use super::answer::Failure;
 use crate::workspace::{Paths, Workspace};
 
 /// The files of the cluster.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub struct Files {
     /// Hosts and groups, as Ansible reads them
-    #[arg(long, value_name = "FILE", global = true)]
+    #[arg(long, value_name = "FILE")]
     hosts: Option<PathBuf>,
     /// Services and what they need
-    #[arg(long, value_name = "FILE", global = true)]
+    #[arg(long, value_name = "FILE")]
     services: Option<PathBuf>,
     /// Where instances run
-    #[arg(long, value_name = "FILE", global = true)]
+    #[arg(long, value_name = "FILE")]
     lock: Option<PathBuf>,
 }
 
+/// The options of a command that reads these files.
+#[derive(Args)]
+pub struct With<T: Args> {
+    #[command(flatten)]
+    files: Files,
+    #[command(flatten)]
+    options: T,
+}
+
+impl<T: Args> With<T> {
+    /// The options, and the files: what stands before the command counts where it is not said behind it.
+    pub fn split(self, before: Files) -> (Files, T) {
+        (self.files.or(before), self.options)
+    }
+}
+
 impl Files {
+    /// These, and where one is not said the other's.
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            hosts: self.hosts.or(other.hosts),
+            services: self.services.or(other.services),
+            lock: self.lock.or(other.lock),
+        }
+    }
+
     /// The paths: options, else variables of the environment, else the usual names.
     pub fn paths(self) -> Paths {
         let or_variable = |path: Option<PathBuf>, variable: &str| {

@@ -11,6 +11,7 @@ use clap::Args;
 
 use super::answer::{Answer, Failure};
 use crate::ansible::files::{Attributes, Directory, File, read_text, remove};
+use crate::workspace::Paths;
 
 /// Playbooks that an operator runs. Ansible looks for `group_vars` and `roles` beside them.
 const PLAYBOOKS: [&str; 4] = ["site.yml", "rotate.yml", "restore.yml", "purge.yml"];
@@ -83,6 +84,8 @@ fn has(settings: &str, name: &str) -> bool {
 /// settings of the operator's own stay; says what was made.
 pub fn prepare(directory: &Path) -> Result<Vec<String>> {
     let home = home()?;
+    settable(&home)?;
+    settable(&Paths::absolute(directory))?;
     if !directory.is_dir() {
         Directory { path: directory.into(), attributes: Attributes::mode(0o755) }.plan()?.apply()?;
     }
@@ -109,6 +112,20 @@ pub fn prepare(directory: &Path) -> Result<Vec<String>> {
         made.push("ansible.cfg".into());
     }
     Ok(made)
+}
+
+/// Refuses a path that Ansible would take apart, or evaluate, where it stands in a setting.
+fn settable(path: &Path) -> Result<()> {
+    let text = path.display().to_string();
+    let found = [",", ":", ";", "#", "{{", "{%", "{#", "$", "\n"].iter().find(|it| text.contains(**it));
+    match found {
+        Some(found) => bail!(
+            "'{}' has '{}' in it, which means something else in Ansible's settings: move it to a path without",
+            text.escape_debug(),
+            found.escape_debug()
+        ),
+        None => Ok(()),
+    }
 }
 
 /// The repository, or the bundle, that this program belongs to.
@@ -144,6 +161,15 @@ fn write(path: &Path, text: String) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_that_ansible_would_take_apart_is_refused() {
+        for bad in ["/a,b", "/a:b", "/{{ x }}", "/a/$HOME", "/a#b"] {
+            let error = prepare(Path::new(bad)).map(drop).and(settable(Path::new(bad)));
+            assert!(error.is_err() && !Path::new(bad).exists(), "{bad}");
+        }
+        assert!(settable(Path::new("/srv/my cluster/{x}-1.2_ä")).is_ok());
+    }
 
     #[test]
     fn paths_of_the_repository_become_absolute() {

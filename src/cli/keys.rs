@@ -1,6 +1,10 @@
 //! `minicluster keys`: which keys open the hosts, how old they are, and how far a rotation has come.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    env,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 use serde_json::json;
@@ -10,9 +14,13 @@ use super::answer::{Answer, Failure};
 use super::files::Files;
 use super::private_dir::PrivateDir;
 use super::table::{counted, table};
-use crate::ssh::control::{
-    listing::{Entry, list},
-    store::Store,
+use crate::ansible::files;
+use crate::ssh::{
+    control::{
+        listing::{Entry, list},
+        store::Store,
+    },
+    key::PublicKey,
 };
 
 /// Options of `keys`.
@@ -27,14 +35,19 @@ pub struct Options {
 
 /// Lists them.
 pub fn run(files: Files, options: &Options) -> Result<Answer, Failure> {
+    let before = files.clone();
     let private_dir = options.private_dir.find(files, "ssh")?;
-    let entries = list(&Store::read(&private_dir)?.state);
+    let mut entries = list(&Store::read(&private_dir)?.state);
+    if entries.is_empty() {
+        entries.extend(unrecorded(before, &private_dir));
+    }
     if options.json {
         return Ok(format!("{:#}\n", json!(entries)).into());
     }
     if entries.is_empty() {
         return Ok(
-            "no key is on record yet: the first run of rotate.yml enters the one that opens the hosts\n"
+            "no key is on record yet: the first run of rotate.yml enters the one that opens the hosts, which is shown here \
+             where ansible_ssh_private_key_file names it and its public half lies beside it\n"
                 .to_owned()
                 .into(),
         );
@@ -46,6 +59,31 @@ pub fn run(files: Files, options: &Options) -> Result<Answer, Failure> {
         vec![it.fingerprint.clone(), it.state.into(), age, hosts(it)]
     }));
     Ok(format!("{}{}\n", table(&rows), counted(entries.len(), "key")).into())
+}
+
+/// Before the first rotation: the key that Ansible opens the hosts with, of which nothing is on record.
+fn unrecorded(files: Files, private_dir: &Path) -> Option<Entry> {
+    let named = files.inventory().ok().and_then(|workspace| {
+        let (hosts, names) = (&workspace.hosts, ["ansible_ssh_private_key_file", "ansible_private_key_file"]);
+        let said = names
+            .iter()
+            .find_map(|it| hosts.variable((!hosts.is_empty()).then_some(0)?, it)?.value.text())?;
+        let path = said.strip_prefix("~/").map_or_else(
+            || said.clone().into(),
+            |rest| env::var_os("HOME").map(PathBuf::from).unwrap_or_default().join(rest),
+        );
+        (!said.contains("{{")).then_some(path)
+    });
+    let key = named.into_iter().chain([private_dir.join("ssh/control")]).find_map(|path| {
+        let text = files::text(format!("{}.pub", path.display())).ok()?;
+        text.trim().parse::<PublicKey>().ok()
+    })?;
+    Some(Entry {
+        fingerprint: key.fingerprint(),
+        state: "not on record",
+        since: None,
+        hosts: BTreeMap::new(),
+    })
 }
 
 /// Hosts by what is known of the key there: `proven: a, b; abandoned: c`.

@@ -11,7 +11,7 @@ use clap::Args;
 use super::answer::{Answer, Failure};
 use super::data_home;
 use crate::ansible::{files, printable};
-use crate::user_data::{Bundle, Request, Shared, render};
+use crate::user_data::{Bundle, Request, Shared, check_public_key, render};
 
 /// Options of `user-data`.
 #[derive(Args)]
@@ -64,8 +64,13 @@ pub fn run(options: Options) -> Result<Answer, Failure> {
     let mut authorized_keys = Vec::new();
     for path in &options.authorized_keys {
         let text = files::text(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let lines = text.lines().map(str::trim).filter(|it| !it.is_empty() && !it.starts_with('#'));
-        authorized_keys.extend(lines.map(str::to_owned));
+        for (index, line) in text.lines().enumerate() {
+            let line = line.trim();
+            if !line.is_empty() && !line.starts_with('#') {
+                check_public_key(&format!("{}:{}", path.display(), index + 1), line)?;
+                authorized_keys.push(line.to_owned());
+            }
+        }
     }
     let request = Request {
         cluster: options.cluster,

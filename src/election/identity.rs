@@ -7,6 +7,7 @@ use ring::hmac;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::ansible::hex;
+use crate::host_name;
 
 /// A node's id: an HMAC over its machine id and a random value of its own, or what `--node-id` says.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -78,6 +79,11 @@ fn own(name: String) -> Result<String> {
              hostnamectl set-hostname NAME, or with local-hostname in cloud-init's meta-data"
         );
     }
+    if let Some(reason) = host_name::refusal_of_member(&name) {
+        bail!(
+            "this machine's host name cannot be that of a host of a cluster: {reason} (hostnamectl set-hostname NAME)"
+        );
+    }
     Ok(name)
 }
 
@@ -106,9 +112,20 @@ mod tests {
 
     #[test]
     fn a_host_name_tells_a_machine_from_others() {
-        for bad in ["", "(none)", "localhost", "LOCALHOST", "localhost.localdomain", ".example.com"] {
+        for bad in [
+            "",
+            "(none)",
+            "localhost",
+            "LOCALHOST",
+            "localhost.localdomain",
+            ".example.com",
+            "etcd",
+            "all",
+            "a_b!",
+        ] {
             assert!(own(bad.into()).is_err(), "{bad}");
         }
+        assert!(own("h".repeat(51)).is_err() && own("h".repeat(50)).is_ok());
         for good in ["host1", "host1.localhost", "localhost1", "debian"] {
             assert_eq!(own(good.into()).unwrap(), good);
         }

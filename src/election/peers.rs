@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::{Millis, NodeId, Peer, Record, Status, rule::Rule};
+use crate::host_name;
 
 /// Who has answered no ping sent within this time is not alive.
 pub const LEASE: Millis = 3_000;
@@ -104,7 +105,7 @@ impl Peers {
     /// Two live ones with one id or one name, as long as one may be the other's successor. `me` counts as one.
     pub fn ambiguous(&self, me: &Record, now: Millis) -> bool {
         let live: Vec<&Record> = self.records(now);
-        let same = |a: &Record, b: &Record| a.id == b.id || a.name == b.name;
+        let same = |a: &Record, b: &Record| a.id == b.id || host_name::alike(&a.name, &b.name);
         live.iter().enumerate().any(|(at, a)| same(a, me) || live[..at].iter().any(|b| same(a, b)))
     }
 
@@ -113,7 +114,7 @@ impl Peers {
     /// node lives at the same time as this node.
     pub fn duplicate<'a>(&'a self, me: &'a Record, now: Millis) -> Option<(&'a Record, &'a Record)> {
         let live: Vec<&Met> = self.live_ones(now).map(|(_, met)| met).collect();
-        let same = |a: &Record, b: &Record| a.id == b.id || a.name == b.name;
+        let same = |a: &Record, b: &Record| a.id == b.id || host_name::alike(&a.name, &b.name);
         if let Some(other) = live.iter().find(|it| it.proof.is_some() && same(&it.record, me)) {
             return Some((me, &other.record));
         }
@@ -176,7 +177,7 @@ mod tests {
     fn one_name_for_two_ids_is_a_duplicate_and_so_is_my_own() {
         let mut peers = Peers::default();
         let me = record("me", 1);
-        let (a, b) = (record("a", 1), Record { name: "name-a".into(), ..record("b", 2) });
+        let (a, b) = (record("a", 1), Record { name: "Name-A.example.com".into(), ..record("b", 2) });
         peers.meet(a.clone());
         peers.meet(b.clone());
         let number = peers.ping(0);

@@ -67,6 +67,14 @@ impl Reader {
             self.section = Section::Refused;
             return Err(at_start(format!("{line} is no section header: no spaces, [group] or [group:kind]")));
         }
+        // Among variables it may be a name.
+        let is_variable = matches!(self.section, Section::Variables(_)) && line.contains('=');
+        if line.starts_with('[') && !line.contains(']') && !is_variable {
+            self.section = Section::Refused;
+            return Err(at_start(format!(
+                "{line} is a section header without its end: write [group] or [group:kind]"
+            )));
+        }
         match self.section {
             Section::Hosts(group) => self.host_line(line, group, at),
             Section::Children(parent) => self.child_line(line, parent, at).map_err(at_start),
@@ -256,6 +264,14 @@ mod tests {
                 "hosts:11:1: b as a child of b makes a circle: b is below b",
                 "hosts:12:1: section [c:vars], but no section declares the group c: add [c]",
             ]
+        );
+    }
+
+    #[test]
+    fn a_header_without_its_end_is_one_all_the_same() {
+        assert_eq!(
+            errors("[core\nhost1 x\n[a]\nh\n"),
+            ["hosts:1:1: [core is a section header without its end: write [group] or [group:kind]"]
         );
     }
 

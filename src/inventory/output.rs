@@ -24,14 +24,33 @@ pub struct ServiceGroup {
 /// A service that runs on exactly the hosts of a group has that group as its child. Being a child makes a
 /// group deeper, and Ansible lets deeper groups win; so this is done to groups right below `all` only where
 /// it happens to every one of them, and their order of precedence stays.
+///
+/// Services would change the order of hosts: they take hosts out of `ungrouped`, and their groups may come first. So
+/// `all` lists its hosts in the order that the file gives them; and where hosts are first named in another, as a
+/// pattern such as `web*` lists them, `ungrouped` names them so, from which Ansible takes them out again.
 #[must_use]
 pub fn list(hosts: &Hosts, services: &[ServiceGroup], all: &Map<String, Json>) -> String {
     let mut writer = Writer::default();
     writer.open();
     write_meta(&mut writer, hosts);
-    for (id, group) in hosts.groups.iter().enumerate() {
-        let added = if id == ALL { Some(all) } else { None };
-        write_group(&mut writer, hosts, group, added);
+    let order = hosts.members(ALL);
+    let ordered = !services.is_empty();
+    if ordered && !order.is_sorted() {
+        let named: Vec<HostId> = (0..hosts.len()).collect();
+        write_group(&mut writer, hosts, UNGROUPED, &named, None);
+        write_group(&mut writer, hosts, ALL, &order, Some(all));
+    } else {
+        write_group(
+            &mut writer,
+            hosts,
+            ALL,
+            if ordered { &order } else { &hosts.groups[ALL].hosts },
+            Some(all),
+        );
+        write_group(&mut writer, hosts, UNGROUPED, &hosts.groups[UNGROUPED].hosts, None);
+    }
+    for (id, group) in hosts.groups.iter().enumerate().filter(|(id, _)| *id != ALL && *id != UNGROUPED) {
+        write_group(&mut writer, hosts, id, &group.hosts, None);
     }
     if !services.is_empty() {
         write_ungrouped(&mut writer, hosts);
@@ -92,11 +111,18 @@ fn write_variables(writer: &mut Writer, variables: &Variables) {
     }
 }
 
-fn write_group(writer: &mut Writer, hosts: &Hosts, group: &Group, added: Option<&Map<String, Json>>) {
+fn write_group(
+    writer: &mut Writer,
+    hosts: &Hosts,
+    id: GroupId,
+    members: &[HostId],
+    added: Option<&Map<String, Json>>,
+) {
+    let group: &Group = &hosts.groups[id];
     writer.open_key(&group.name);
     // Ansible takes a group with none of the three keys for a host.
-    if !group.hosts.is_empty() || group.children.is_empty() {
-        writer.names("hosts", group.hosts.iter().map(|id| hosts.list[*id].name.as_str()));
+    if !members.is_empty() || group.children.is_empty() {
+        writer.names("hosts", members.iter().map(|id| hosts.list[*id].name.as_str()));
     }
     if !group.children.is_empty() {
         writer.names("children", hosts.children(group));

@@ -2,7 +2,7 @@
 
 use super::{Hosts, ini, yaml};
 use crate::ansible::files;
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diagnostic::{Diagnostic, Diagnostics, unreadable};
 use crate::yaml::{Node, Value as Shape, load, load_with_contested};
 use std::{os::unix::fs::PermissionsExt, path::Path, sync::Arc};
 
@@ -13,8 +13,8 @@ impl Hosts {
     /// All mistakes found, in the order of the file.
     pub fn read(path: &Path) -> Result<Self, Diagnostics> {
         let label: Arc<str> = Arc::from(path.display().to_string());
-        let bytes = files::content(path)
-            .map_err(|error| vec![Diagnostic::of_file(&label, format!("cannot be read: {error}"))])?;
+        let bytes =
+            files::content(path).map_err(|error| vec![Diagnostic::of_file(&label, unreadable(&error))])?;
         if bytes.starts_with(b"#!") && is_executable(path) {
             let message =
                 "is a program, which Ansible would run; minicluster reads INI, YAML and JSON (or chmod -x)";

@@ -34,7 +34,7 @@ pub enum Verdict {
 pub struct Row {
     /// The host.
     pub host: HostId,
-    /// Its place among the candidates in the service's own order of preference, from 1.
+    /// Its place among the candidates, from 1: those that run it first, then in the service's own order of preference.
     pub rank: Option<usize>,
     /// Its value of `spread_by`, where the service has it.
     pub zone: Option<String>,
@@ -89,8 +89,13 @@ pub fn explain(
         !matches!(row.verdict, Verdict::OutsideGroups | Verdict::WithoutLeader(_) | Verdict::Apart(_))
     };
     let liking = |host: HostId| preference(Purpose::Instance, demand.hash, cluster.hash(host));
+    let is_running = |row: &Row| matches!(row.verdict, Verdict::Kept | Verdict::Chosen);
     rows.sort_by_key(|row| {
-        (!is_candidate(row), if is_candidate(row) { Some(Reverse(liking(row.host))) } else { None })
+        (
+            !is_running(row),
+            !is_candidate(row),
+            if is_candidate(row) { Some(Reverse(liking(row.host))) } else { None },
+        )
     });
     for (rank, row) in rows.iter_mut().filter(|row| is_candidate(row)).enumerate() {
         row.rank = Some(rank + 1);

@@ -1,7 +1,8 @@
 //! `services.lock`: where every instance runs, one line each, so that git shows and merges moves.
 //!
 //! Lines may stand in any order and more than once, so the result of a union merge is a valid lock; what
-//! does not fit the hosts or services of today is dropped by the next placement.
+//! does not fit the hosts or services of today is dropped by the next placement. The line `end`, wherever it is after a
+//! merge, says that the file is whole; files of version 1 had none.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,8 +15,9 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Location};
 const HEADER: &str = "\
 # Where every instance of every service runs: one line each. Written by minicluster, not by hand;
 # commit it beside services.yml. An instance stays on its host as long as that host may run it.
-minicluster-lock 1
+minicluster-lock 2
 ";
+const END: &str = "end";
 
 /// What an instance is to its service, from the least wanted to the most.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,7 +58,7 @@ impl Lock {
         let file = label.into();
         let mut mistakes = Diagnostics::new();
         let mut lock = Self::default();
-        let mut version = None;
+        let (mut version, mut whole) = (None, false);
         for (number, line) in text.lines().enumerate() {
             let mut wrong = |message: String| {
                 let location = Location { line: number + 1, column: 0 };
@@ -70,23 +72,21 @@ impl Lock {
             match words[..] {
                 [] => {}
                 [first, ..] if first.starts_with('#') => {}
-                ["minicluster-lock", "1"] => version = Some(()),
+                [END] => whole = true,
+                ["minicluster-lock", "1"] => version = version.max(Some(1)),
+                ["minicluster-lock", "2"] => version = version.max(Some(2)),
                 ["minicluster-lock", other] => {
-                    version = Some(());
+                    (version, whole) = (Some(0), true);
                     wrong(format!(
                         "a lock of version '{other}', which this minicluster does not read: update it"
                     ));
                 }
                 [mark, ..] if ["<<<<<<<", "=======", ">>>>>>>", "|||||||"].contains(&mark) => {
-                    version = Some(());
+                    whole = true;
                     wrong(
                         "an unresolved merge conflict: delete the markers, keep the lines of both sides"
                             .into(),
                     );
-                }
-                _ if version.is_none() => {
-                    version = Some(());
-                    wrong("not a lock file: the line 'minicluster-lock 1' must come first".into());
                 }
                 [service, host] => found(service, host, Standing::Member),
                 [service, host, "master"] => found(service, host, Standing::Master),
@@ -95,6 +95,22 @@ impl Lock {
                     "'{line}' is not of the form 'service host', 'service host master' or 'service host leaving'"
                 )),
             }
+        }
+        let back = format!(
+            "bring it back from git (`git checkout {label}`) or a backup; without one, remove the file, and instances may move"
+        );
+        if text.trim().is_empty() {
+            return Err(vec![Diagnostic::of_file(&file, format!("is empty, so it was lost; {back}"))]);
+        }
+        if version.is_none() && !whole {
+            let location = Location { line: 1, column: 0 };
+            let message =
+                format!("not a lock file, or only a part of one: no line 'minicluster-lock 2'; {back}");
+            return Err(vec![Diagnostic::new(&file, location, message)]);
+        }
+        if version == Some(2) && !whole {
+            let message = format!("is cut short: no line 'end'; {back}");
+            mistakes.push(Diagnostic::of_file(&file, message));
         }
         if mistakes.is_empty() { Ok(lock) } else { Err(mistakes) }
     }
@@ -143,7 +159,7 @@ impl fmt::Display for Lock {
                 writeln!(formatter, "{service} {host}{word}")?;
             }
         }
-        Ok(())
+        writeln!(formatter, "{END}")
     }
 }
 
@@ -161,7 +177,8 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        let text = format!("{HEADER}db host1\ndb host2 master\nweb host10\nweb host2\nweb host3 leaving\n");
+        let text =
+            format!("{HEADER}db host1\ndb host2 master\nweb host10\nweb host2\nweb host3 leaving\nend\n");
         let lock = Lock::parse("services.lock", &text).unwrap();
         assert_eq!(lock.to_string(), text);
     }
@@ -170,7 +187,28 @@ mod tests {
     fn a_union_merge_is_a_lock() {
         let merged = "minicluster-lock 1\nweb b\nweb a\nweb b master\nminicluster-lock 1\nweb b\nweb a leaving\n\ndb a\n";
         let lock = Lock::parse("services.lock", merged).unwrap();
-        assert_eq!(lock.to_string(), format!("{HEADER}db a\nweb a\nweb b master\n"));
+        assert_eq!(lock.to_string(), format!("{HEADER}db a\nweb a\nweb b master\nend\n"));
+    }
+
+    #[test]
+    fn lines_may_stand_in_any_order_and_versions_may_be_merged() {
+        let merged = "web b\nend\nminicluster-lock 2\nweb a\nminicluster-lock 1\nend\ndb a\n";
+        let lock = Lock::parse("services.lock", merged).unwrap();
+        assert_eq!(lock.to_string(), format!("{HEADER}db a\nweb a\nweb b\nend\n"));
+    }
+
+    #[test]
+    fn a_lock_that_was_cut_is_refused_wherever() {
+        let text = format!("{HEADER}db host1\ndb host2 master\nend\n");
+        for end in 0..text.len() {
+            let cut = Lock::parse("services.lock", &text[..end]);
+            assert_eq!(cut.is_ok(), end == text.len() - 1, "{:?}", &text[..end]);
+        }
+        assert!(
+            mistakes("")[0].contains("is empty") && mistakes(" \n")[0].contains("git checkout services.lock")
+        );
+        assert!(mistakes("\0\0\0")[0].contains("not a lock file"));
+        assert_eq!(mistakes("minicluster-lock 2\nweb a\n").len(), 1);
     }
 
     #[test]
@@ -186,9 +224,12 @@ mod tests {
         );
         assert_eq!(
             mistakes("web a\n"),
-            ["services.lock:1: not a lock file: the line 'minicluster-lock 1' must come first"]
+            [
+                "services.lock:1: not a lock file, or only a part of one: no line 'minicluster-lock 2'; bring it back from \
+                 git (`git checkout services.lock`) or a backup; without one, remove the file, and instances may move"
+            ]
         );
-        assert!(mistakes("minicluster-lock 2\nweb a\n")[0].contains("version '2'"));
+        assert!(mistakes("minicluster-lock 3\nweb a\n")[0].contains("version '3'"));
     }
 
     #[test]

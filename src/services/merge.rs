@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use crate::diagnostic::Diagnostics;
+use crate::diagnostic::{Diagnostics, unreadable};
 use crate::yaml::{self, Entry, Node, Position, Value};
 
 /// How a file is read; tests and the fuzzer put other things in its place.
@@ -50,8 +50,8 @@ impl<'a> Gatherer<'a> {
                 entries
             }
             Err(error) => {
-                let what = if *asked.file == *label { "it".into() } else { label };
-                self.mistakes.push(asked.mistake(format!("cannot read {what}: {error}")));
+                let what = if *asked.file == *label { String::new() } else { label + " " };
+                self.mistakes.push(asked.mistake(format!("{what}{}", unreadable(&error))));
                 Vec::new()
             }
         }

@@ -35,7 +35,7 @@ record! {
         pub user: Option<UserName> = None,
         /// The systemd units of the service: restarted when its credentials change, stopped when it moves away.
         pub units: Vec<UnitName> = Vec::new(),
-        /// The Ansible role that sets the service up; default: one with the name of the service, if it exists.
+        /// The Ansible role that sets the service up; default: one with the name of the service; none: nothing sets it up.
         pub role: Option<RoleName> = None,
         /// X.509 credentials made for the service on its hosts.
         pub service_credentials: Vec<Credential> = Vec::new(),
@@ -76,7 +76,7 @@ record! {
         /// How Prometheus finds the instances.
         pub r#type: Discovery = Discovery::Static,
         /// The port.
-        pub port: Port,
+        pub port: At<Port>,
         /// The protocol.
         pub scheme: Scheme = Scheme::Https,
     }
@@ -90,7 +90,7 @@ record! {
         /// How the gateway finds the instances.
         pub r#type: Discovery = Discovery::Static,
         /// The port of the service.
-        pub port: Port,
+        pub port: At<Port>,
         /// The protocol between the gateway and the service.
         pub scheme: Scheme = Scheme::Https,
     }
@@ -104,7 +104,7 @@ record! {
         /// The image to run.
         pub image: Line,
         /// The port it serves, on the host's network interface.
-        pub port: Option<Port> = None,
+        pub port: Option<At<Port>> = None,
         /// Additional options of the run command.
         pub docker_options: Words = Words(Vec::new()),
         /// Arguments of the container's entry point.

@@ -143,6 +143,10 @@ text! {
     Line as ["string", "number", "boolean"], "a text on one line", "^[^\\x00-\\x1f\\x7f]+$", |text| !text.is_empty() && !text.contains(char::is_control)
 }
 text! {
+    /// A word of a command line: any text, an empty one too.
+    Word as ["string", "number", "boolean"], "a text without NUL bytes", "^[^\\x00]*$", |text| !text.contains('\0')
+}
+text! {
     /// An absolute path of a managed node, or `tmpfs`.
     Source, "an absolute path, or 'tmpfs'", "^(/[^\\x00-\\x1f\\x7f]*|tmpfs)$",
     |text| text == "tmpfs" || Target::accepts(text)

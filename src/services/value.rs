@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Value as Json, json};
 
 use super::attribute::{Attribute, Place, refuse};
-use super::text::{Line, Source, Target};
+use super::text::{Source, Target, Word};
 use crate::ansible::nearest;
 use crate::diagnostic::Diagnostics;
 use crate::yaml::{Node, Value};
@@ -140,7 +140,7 @@ pub struct Words(pub Vec<String>);
 impl Attribute for Words {
     fn read(node: &Node, place: &Place, mistakes: &mut Diagnostics) -> Option<Self> {
         if let Value::Sequence(_) = node.value {
-            let words = Vec::<Line>::read(node, place, mistakes)?;
+            let words = Vec::<Word>::read(node, place, mistakes)?;
             return Some(Self(words.into_iter().map(|word| word.0).collect()));
         }
         match node.text().filter(|_| !node.is_null()).and_then(split) {
@@ -150,7 +150,7 @@ impl Attribute for Words {
     }
 
     fn schema() -> Json {
-        json!({"anyOf": [Vec::<Line>::schema(), {"type": ["string", "number", "boolean"]}]})
+        json!({"anyOf": [Vec::<Word>::schema(), {"type": ["string", "number", "boolean"]}]})
     }
 }
 

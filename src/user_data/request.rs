@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 
-use crate::ssh::key::PublicKey;
+use crate::ssh::authorized_keys::AuthorizedKeys;
 
 /// Roles of a machine; each decides the group that it enters in `hosts`.
 pub const ROLES: &[&str] = &["manager", "worker"];
@@ -103,9 +103,9 @@ impl Request {
             let fits = (8..=128).contains(&it.len()) && it.chars().all(|it| it.is_ascii_hexdigit());
             require("allowed_ids", it, fits, "a node id: hexadecimal digits")?;
         }
-        for it in &mut self.authorized_keys {
+        for (index, it) in self.authorized_keys.iter_mut().enumerate() {
             *it = it.trim().to_owned();
-            check_public_key(it)?;
+            check_public_key(&format!("entry {} of authorized_keys", index + 1), it)?;
         }
         if let Some(Bundle { url, sha256 }) = &self.bundle {
             let known = |it: char| it.is_ascii_graphic() && !"\"'\\$`;<>{}|".contains(it);
@@ -135,15 +135,20 @@ fn require(option: &str, value: &dyn std::fmt::Display, fits: bool, expected: &s
     Ok(())
 }
 
-/// Of what is no public key nothing is shown: it may be the other half.
-fn check_public_key(line: &str) -> Result<()> {
+/// Whether a line, which is at `place`, can stand in `authorized_keys`: a public key, with options before it or
+/// without. Of what is none nothing is shown: it may be the other half.
+///
+/// # Errors
+/// It cannot.
+pub fn check_public_key(place: &str, line: &str) -> Result<()> {
     if line.contains("PRIVATE KEY") {
-        bail!("authorized_keys has a private key; give the public one, from the file that ends in .pub");
+        bail!("{place} is of a private key; give the public one, from the file that ends in .pub");
     }
-    let key: Option<PublicKey> = line.parse().ok();
-    if key.is_none() || line.chars().any(char::is_control) {
+    let one = AuthorizedKeys::read(line).keys().count() == 1;
+    if !one || line.chars().any(char::is_control) {
         bail!(
-            "authorized_keys has a line that is no public key; expected one such as 'ssh-ed25519 AAAA… name'"
+            "{place} is no public key; expected one such as 'ssh-ed25519 AAAA… name', with options \
+             such as from=\"10.0.0.0/8\" before it or without"
         );
     }
     Ok(())

@@ -44,6 +44,9 @@ fn values_come_out_as_they_went_in() {
     };
     let (text, read) = rendered(asked);
     assert_eq!(read["users"][0]["ssh_authorized_keys"][0], KEY);
+    let limited = format!("from=\"10.0.0.0/8\",command=\"echo a b\" {KEY}");
+    let (_, read) = rendered(Request { authorized_keys: vec![limited.clone()], ..request() });
+    assert_eq!(read["users"][0]["ssh_authorized_keys"][0], limited);
     assert!(text.contains(
         "ExecStart=/opt/minicluster/boot --cluster demo --role manager --expect 3 --timeout 600 --iface eth0 \
          --iface enp1s0.4 --allow ab12cd34\n"
@@ -83,6 +86,10 @@ fn what_cannot_be_meant_is_refused_with_its_name() {
         (Request { allowed_ids: vec!["me".into()], ..request() }, "allowed_ids is 'me'"),
         (Request { authorized_keys: vec![private], ..request() }, "give the public one"),
         (Request { authorized_keys: vec!["ssh-ed25519 AAAA".into()], ..request() }, "authorized_keys"),
+        (
+            Request { authorized_keys: vec![KEY.into(), "from=\"x\"".into()], ..request() },
+            "entry 2 of authorized_keys",
+        ),
         (Request { authorized_keys: vec![format!("{KEY}\n{KEY}")], ..request() }, "authorized_keys"),
         (Request { bundle: bundle("ftp://x", &"ab".repeat(32)), ..request() }, "bundle_url is 'ftp://x'"),
         (Request { bundle: bundle("https://x/$(id)", &"ab".repeat(32)), ..request() }, "bundle_url is"),

@@ -20,7 +20,7 @@ impl Workspace {
         output::host(&self.hosts, name)
     }
 
-    /// One group for each service; a disabled service has an empty one.
+    /// One group for each service; a disabled service has an empty one, unless a group or host of the file has its name.
     fn groups(&self) -> Vec<ServiceGroup> {
         let enabled =
             self.demands.0.iter().zip(&self.placement.assignments).map(|(demand, assignment)| ServiceGroup {
@@ -29,7 +29,8 @@ impl Workspace {
                 variables: Map::from_iter([(enable_variable(&demand.name), json!(true))]),
             });
         let disabled = self.services.services.iter().filter(|(_, defined)| !defined.service.enabled);
-        let disabled = disabled.map(|(name, _)| ServiceGroup {
+        let is_free = |name: &str| self.hosts.group(name).is_none() && self.hosts.host_id(name).is_none();
+        let disabled = disabled.filter(|(name, _)| is_free(name)).map(|(name, _)| ServiceGroup {
             name: name.clone(),
             hosts: Vec::new(),
             variables: Map::new(),

@@ -1,22 +1,28 @@
 //! An operator's directory: `hosts`, `services.yml` and `services.lock`, read and judged together.
 
+mod addresses;
 mod judge;
 mod listing;
 mod module;
 mod names;
 mod overrides;
 mod paths;
+mod ports;
 pub mod record;
 
 use std::path::{Path, PathBuf};
 
 use crate::ansible::files;
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diagnostic::{Diagnostic, Diagnostics, unreadable};
+use crate::host_name;
 use crate::inventory::Hosts;
 use crate::placement::{Cluster, Demands, Lock, Placement, Plan, place};
 use crate::services::{self, Services};
+use crate::yaml::Position;
 
 pub use module::{Params, RecordPlacement};
+pub use names::Domain;
+pub use overrides::unread;
 pub use paths::Paths;
 
 /// Everything that the files say, free of mistakes, and where it puts each service.
@@ -35,6 +41,8 @@ pub struct Workspace {
     pub lock: Lock,
     /// Where each enabled service runs.
     pub placement: Placement,
+    /// What is known of the cluster's domain.
+    pub domain: Domain,
 }
 
 impl Workspace {
@@ -53,16 +61,22 @@ impl Workspace {
         mistakes.extend(overrides::find((&paths.hosts, hosts.as_ref()), directories, &services));
         if let Some(hosts) = hosts {
             let cluster = judge::cluster(&hosts, &services);
-            mistakes.extend(judge::judge(&paths.hosts, &hosts, &services));
-            let domain = domain.map(str::to_owned).or_else(|| names::domain(&hosts, directories));
-            mistakes.extend(names::of_hosts(&paths.hosts, &hosts, &services, domain.as_deref()));
+            let said = domain.map(|it| Domain::Said(it.to_owned(), Position::file("option 'domain'")));
+            let domain = said.unwrap_or_else(|| Domain::find(&paths.hosts, &hosts, directories));
+            mistakes.extend(domain.mistake());
+            mistakes.extend(names::of_hosts(&paths.hosts, &hosts, &services, domain.text()));
             let (demands, wrong) = Demands::resolve(&services, &cluster);
             mistakes.extend(wrong);
+            mistakes.extend(judge::judge(&paths.hosts, &hosts, &services, &demands));
             let (placement, wrong) = place(&cluster, &demands, &lock);
             mistakes.extend(wrong);
-            mistakes.extend(names::of_services(&hosts, &services, (&demands, &placement), domain.as_deref()));
+            mistakes.extend(names::of_services(&hosts, &services, (&demands, &placement), domain.text()));
+            let placed = (&demands, &placement);
+            mistakes.extend(names::of_addresses(&paths.hosts, &hosts, placed, domain.text()));
+            mistakes.extend(ports::clashes(&hosts, &services, &demands, &placement));
+            mistakes.extend(addresses::judge(&paths.hosts, &hosts, &demands, &placement));
             if mistakes.is_empty() {
-                return Ok(Self { paths, hosts, services, cluster, demands, lock, placement });
+                return Ok(Self { paths, hosts, services, cluster, demands, lock, placement, domain });
             }
         }
         mistakes.sort();
@@ -80,7 +94,51 @@ impl Workspace {
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let unserved = services::unserved(&self.services);
-        self.hosts.warnings().iter().chain(&unserved).map(ToString::to_string).collect()
+        let few = self.few_members();
+        self.hosts.warnings().iter().chain(&unserved).chain(&few).map(ToString::to_string).collect()
+    }
+
+    /// Two members of etcd are a quorum only together.
+    fn few_members(&self) -> Option<Diagnostic> {
+        let members = &self.placement.assignments[self.demands.find("etcd")?].hosts;
+        let [one, other] = members[..] else { return None };
+        let message = format!(
+            "etcd has two members, {} and {}, and stops when either does: add a third host to the group, or keep one",
+            self.cluster.name(one),
+            self.cluster.name(other)
+        );
+        Some(Diagnostic::of_file(&self.paths.hosts.display().to_string().into(), message))
+    }
+
+    /// What the operator's services in the lock file would become if there are none any more: a services.yml that is
+    /// missing, or empty, is more often lost than meant.
+    #[must_use]
+    pub fn lost_services(&self) -> Option<Diagnostic> {
+        let known = &self.services.services;
+        if known.keys().any(|it| !host_name::SERVICES.contains(&it.as_str())) {
+            return None;
+        }
+        let lost: Vec<_> = self.lock.0.iter().filter(|(name, _)| !known.contains_key(*name)).collect();
+        let lost: Vec<_> = lost
+            .iter()
+            .map(|(name, instances)| {
+                format!("'{name}' from {}", instances.keys().cloned().collect::<Vec<_>>().join(", "))
+            })
+            .collect();
+        if lost.is_empty() {
+            return None;
+        }
+        let (file, state) = match &self.paths.services {
+            Some(path) => (path.clone(), "names no service of your own"),
+            None => ("services.yml".into(), "is missing"),
+        };
+        let message = format!(
+            "{state}, but {} does: the next run would remove {}. Bring the file back, or say that it is meant: \
+             `ansible-playbook site.yml -e services_remove_all=true`",
+            self.paths.lock.display(),
+            lost.join("; ")
+        );
+        Some(Diagnostic::of_file(&file.display().to_string().into(), message))
     }
 
     /// What `lock` changes, compared with the lock file.
@@ -115,6 +173,6 @@ fn read_lock(path: &Path) -> Result<Lock, Diagnostics> {
     match files::text(path) {
         Ok(text) => Lock::parse(&label, &text),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Lock::default()),
-        Err(error) => Err(vec![Diagnostic::of_file(&label.into(), format!("cannot read the lock: {error}"))]),
+        Err(error) => Err(vec![Diagnostic::of_file(&label.into(), unreadable(&error))]),
     }
 }

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, bail};
 use serde_json::{Map, json};
 
-use super::{Paths, Workspace, record};
+use super::{Paths, Workspace, overrides, record};
 use crate::ansible::files::FilePlan;
 use crate::ansible::{Argument, Module, Outcome, Task};
 use crate::arguments;
@@ -23,11 +23,13 @@ arguments! {
         pub lock: PathBuf => Argument::path().required(),
         /// Whether the run skips hosts or roles. Instances that the placement drops stay in the lock file then, as leaving.
         pub limited: bool => Argument::bool().default(false),
+        /// Whether all services of the operator may go at once, where the lock file has some and services.yml none.
+        pub remove_all: bool => Argument::bool().default(false),
         /// The cluster's internal domain: with it, names in certificates are judged too.
         pub domain: Option<String> => Argument::str(),
         /// Directories in which Ansible finds `group_vars` and `host_vars`. What these set must not override placement.
         pub directories: Vec<PathBuf> => Argument::list(Argument::path()).default(Vec::<String>::new()),
-        /// Directories in which Ansible looks for roles: of a service that none of them has a role for, it is warned.
+        /// Directories in which Ansible looks for roles: a service that none of them has a role for is refused.
         pub roles: Vec<PathBuf> => Argument::list(Argument::path()).default(Vec::<String>::new()),
     }
 }
@@ -64,15 +66,21 @@ impl Module for RecordPlacement {
                 let lines: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
                 anyhow!("{}", lines.join("\n"))
             })?;
+        let lost = workspace.lost_services().filter(|_| !params.remove_all);
+        let without_role = services::without_role(&workspace.services, &params.roles);
+        let refused: Vec<String> = lost.iter().chain(&without_role).map(ToString::to_string).collect();
+        if !refused.is_empty() {
+            bail!("{}", refused.join("\n"));
+        }
         let placed = workspace.new_lock();
         let changes = workspace.changes(&placed);
         let recorded = if params.limited { placed.keeping(&workspace.lock) } else { placed };
         let file = record::plan(&params.lock, &recorded)?;
-        let without_role = services::without_role(&workspace.services, &params.roles);
-        let without_role: Vec<String> = without_role.iter().map(ToString::to_string).collect();
-        let notes =
-            [without_role.clone(), services::without_setup(&workspace.services, &params.roles)].concat();
-        let warnings = [workspace.warnings(), without_role, changes.data_left_behind()].concat();
+        let unread =
+            overrides::unread(&params.hosts, &params.directories).filter(|_| !params.directories.is_empty());
+        let unread = unread.iter().map(ToString::to_string).collect();
+        let notes = services::without_setup(&workspace.services, &params.roles);
+        let warnings = [workspace.warnings(), unread, changes.data_left_behind()].concat();
         Ok(Plan { params, file, changes, warnings, notes })
     }
 

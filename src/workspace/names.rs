@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::overrides;
 use crate::ansible::files;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::inventory::Hosts;
@@ -9,23 +10,81 @@ use crate::placement::{Demands, HostId, Placement};
 use crate::services::{At, SanName, Services};
 use crate::x509::names::Host;
 use crate::x509::owners::{Owner, Owners};
-use crate::yaml;
+use crate::yaml::{self, Position};
 
 /// Stands for a domain that is not known here (RFC 6761): no host is in it.
 const UNKNOWN: &str = "unknown.invalid";
 
-/// The cluster's domain, where `group_vars/all` in one of these directories or the hosts file says it in plain words.
-pub fn domain(hosts: &Hosts, directories: &[PathBuf]) -> Option<String> {
-    let in_file = |path: PathBuf| {
-        let text = files::text(&path).ok()?;
+/// What is known of the cluster's domain.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Domain {
+    /// It is said in plain words, there.
+    Said(String, Position),
+    /// A file that cannot be read here, or a template, may say it.
+    Unknown,
+    /// Nothing says it.
+    Missing,
+}
+
+impl Domain {
+    /// What `group_vars` and `host_vars` in these directories say, or the hosts file.
+    #[must_use]
+    pub fn find(path: &Path, hosts: &Hosts, directories: &[PathBuf]) -> Self {
+        let files = |folders: &[&str]| {
+            let mut files = Vec::new();
+            for (directory, folder) in
+                directories.iter().flat_map(|it| folders.iter().map(move |name| (it, name)))
+            {
+                overrides::each_file(&directory.join(folder), &mut |file| files.push(file));
+            }
+            files
+        };
+        let for_all =
+            files(&["group_vars/all", "group_vars/all.yml", "group_vars/all.yaml", "group_vars/all.json"]);
+        let in_hosts = || {
+            let variable = hosts.variable((!hosts.is_empty()).then_some(0)?, "domain")?;
+            let position = Position { file: path.display().to_string().into(), location: variable.location };
+            Some(Self::of(variable.value.text(), position))
+        };
+        let elsewhere = || {
+            let any = files(&["group_vars", "host_vars"]).iter().any(|it| Self::in_file(it).is_some());
+            any.then_some(Self::Unknown)
+        };
+        let found = for_all.iter().find_map(|it| Self::in_file(it));
+        found.or_else(in_hosts).or_else(elsewhere).unwrap_or(Self::Missing)
+    }
+
+    fn in_file(path: &Path) -> Option<Self> {
+        let text = files::text(path).ok()?;
+        if text.starts_with("$ANSIBLE_VAULT") {
+            return Some(Self::Unknown);
+        }
         let root = yaml::load(&path.display().to_string(), &text).ok()?;
-        let mut entries = root.entries()?.iter();
-        entries.find(|it| it.key.text() == Some("domain"))?.value.text().map(str::to_owned)
-    };
-    let files = ["all", "all.yml", "all.yaml", "all.json"];
-    let mut paths = directories.iter().flat_map(|it| files.map(|name| it.join("group_vars").join(name)));
-    let of_host = || hosts.variable((!hosts.is_empty()).then_some(0)?, "domain")?.value.text();
-    paths.find_map(in_file).or_else(of_host).filter(|it| !it.contains("{{"))
+        let entry = root.entries()?.iter().find(|it| it.key.text() == Some("domain"))?;
+        Some(Self::of(entry.value.text().map(str::to_owned), entry.value.position.clone()))
+    }
+
+    fn of(text: Option<String>, position: Position) -> Self {
+        match text.filter(|it| !it.contains("{{")) {
+            Some(text) => Self::Said(text, position),
+            None => Self::Unknown,
+        }
+    }
+
+    /// The domain, where it is known.
+    #[must_use]
+    pub fn text(&self) -> Option<&str> {
+        if let Self::Said(text, _) = self { Some(text) } else { None }
+    }
+
+    /// What is wrong with it.
+    #[must_use]
+    pub fn mistake(&self) -> Option<Diagnostic> {
+        let Self::Said(text, position) = self else { return None };
+        let message =
+            format!("domain '{}' is not a domain name, such as infra.example.com", text.escape_debug());
+        Host::domain(text).is_err().then(|| position.mistake(message))
+    }
 }
 
 /// Hosts whose FQDN is the name of a service in this domain. That a host is called exactly as a service is
@@ -43,6 +102,34 @@ pub fn of_hosts(path: &Path, hosts: &Hosts, services: &Services, domain: Option<
             host.name
         );
         clashes.then(|| Diagnostic::new(&file, host.location, message))
+    };
+    (0..hosts.len()).filter_map(mistake).collect()
+}
+
+/// Hosts whose `ansible_host` is a name of another host or service: they would be certified for it.
+pub fn of_addresses(
+    path: &Path,
+    hosts: &Hosts,
+    (demands, placement): (&Demands, &Placement),
+    domain: Option<&str>,
+) -> Diagnostics {
+    let Ok(domain) = Host::domain(domain.unwrap_or(UNKNOWN)) else { return Diagnostics::new() };
+    let enabled = demands.0.iter().map(|it| it.name.as_str());
+    let Ok(owners) = Owners::new(&domain, enabled, hosts.names()) else { return Diagnostics::new() };
+    let file = path.display().to_string().into();
+    let mistake = |id: HostId| {
+        let name = &hosts.host(id).name;
+        let variable = hosts.variable(id, "ansible_host")?;
+        let dialled = Host::new(name, &domain, variable.value.text().as_deref(), &[]).ok()?.dialled?;
+        let runs = |service: &str| {
+            demands.find(service).is_some_and(|at| placement.assignments[at].hosts.contains(&id))
+        };
+        let whose = match owners.other(&dialled, name, runs)? {
+            Owner::Service(other) => format!("the name of service '{other}', which does not run there"),
+            Owner::Host(other) => format!("a name of host '{other}'"),
+        };
+        let message = format!("ansible_host of '{name}' is '{dialled}', {whose}; correct it");
+        Some(Diagnostic::new(&file, variable.location, message))
     };
     (0..hosts.len()).filter_map(mistake).collect()
 }

@@ -51,10 +51,27 @@ pub fn find(hosts: (&Path, Option<&Hosts>), directories: &[PathBuf], services: &
     let mut mistakes = in_hosts(hosts.0, hosts.1, &reserved);
     for directory in directories {
         for kind in ["group_vars", "host_vars"] {
-            in_path(&directory.join(kind), &reserved, DEPTH, &mut mistakes);
+            in_path(&directory.join(kind), &reserved, &mut mistakes);
         }
     }
     mistakes
+}
+
+/// A warning where `group_vars` or `host_vars` lie beside the hosts file and in none of the `read` directories: Ansible
+/// looks for them beside the playbook and beside the inventory program.
+#[must_use]
+pub fn unread(hosts: &Path, read: &[PathBuf]) -> Option<Diagnostic> {
+    let folder = |path: &Path| Path::new(".").join(path).canonicalize().ok();
+    let beside = hosts.parent()?;
+    let found = ["group_vars", "host_vars"].into_iter().find(|it| beside.join(it).is_dir())?;
+    let read: Vec<_> = read.iter().filter_map(|it| folder(it)).collect();
+    if folder(beside).is_none_or(|it| read.contains(&it)) {
+        return None;
+    }
+    let file = beside.join(found).display().to_string().into();
+    let message = "Ansible does not read this: it looks for variables beside the playbook that you run. Keep them there, or \
+                   link site.yml beside hosts, as `minicluster init` does";
+    Some(Diagnostic::of_file(&file, message))
 }
 
 fn in_hosts(path: &Path, hosts: Option<&Hosts>, reserved: &Reserved) -> Diagnostics {
@@ -71,17 +88,30 @@ fn in_hosts(path: &Path, hosts: Option<&Hosts>, reserved: &Reserved) -> Diagnost
     found.collect()
 }
 
-fn in_path(path: &Path, reserved: &Reserved, depth: usize, mistakes: &mut Diagnostics) {
+fn in_path(path: &Path, reserved: &Reserved, mistakes: &mut Diagnostics) {
+    each_file(path, &mut |path| {
+        if let Ok(text) = files::text(&path) {
+            in_text(&path.display().to_string(), &text, reserved, mistakes);
+        }
+    });
+}
+
+/// Every file at or below `path` in which Ansible looks for variables, in its order.
+pub fn each_file(path: &Path, visit: &mut dyn FnMut(PathBuf)) {
+    below(path, DEPTH, visit);
+}
+
+fn below(path: &Path, depth: usize, visit: &mut dyn FnMut(PathBuf)) {
     if let Ok(entries) = fs::read_dir(path) {
-        let mut below: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-        below.sort();
-        for path in below {
+        let mut inside: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        inside.sort();
+        for path in inside {
             if depth > 0 && may_hold_variables(&path) {
-                in_path(&path, reserved, depth - 1, mistakes);
+                below(&path, depth - 1, visit);
             }
         }
-    } else if let Ok(text) = files::text(path) {
-        in_text(&path.display().to_string(), &text, reserved, mistakes);
+    } else if path.is_file() {
+        visit(path.to_owned());
     }
 }
 

@@ -38,6 +38,13 @@ impl Paths {
         directories
     }
 
+    /// Where the playbook may be that somebody runs here: here, or beside hosts where a site.yml lies there.
+    #[must_use]
+    pub fn playbook_directories(&self) -> Vec<PathBuf> {
+        let beside = self.hosts.parent().filter(|it| it.join("site.yml").exists());
+        [PathBuf::from(".")].into_iter().chain(beside.map(Path::to_owned)).collect()
+    }
+
     /// A path that means the same from every directory.
     #[must_use]
     pub fn absolute(path: &Path) -> PathBuf {

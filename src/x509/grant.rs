@@ -186,6 +186,8 @@ impl Inventory<'_> {
         };
         let remedy = if host.fqdn().as_ref() == Some(name) {
             "rename the host".into()
+        } else if host.dialled.as_ref() == Some(name) {
+            "correct ansible_host".into()
         } else {
             format!("take it out of extra_san of service '{service}'")
         };

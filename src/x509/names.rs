@@ -5,9 +5,7 @@ use std::{collections::BTreeSet, net::IpAddr};
 use anyhow::{Result, bail};
 
 use super::service::{Side, Wanted};
-
-/// RFC 5280, upper bound of `commonName`.
-const COMMON_NAME_LIMIT: usize = 64;
+use crate::host_name;
 
 /// What the inventory says of a host.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +16,8 @@ pub struct Host {
     pub domain: String,
     /// Every address that the inventory knows, and those granted by option.
     pub addresses: BTreeSet<IpAddr>,
+    /// The DNS name in `ansible_host`, by which other hosts dial it.
+    pub dialled: Option<String>,
 }
 
 /// The names of one certificate.
@@ -32,8 +32,8 @@ pub struct Names {
 }
 
 impl Host {
-    /// A host with the addresses that its variables give: `ansible_host` where it is a literal
-    /// address, and the list `addresses`.
+    /// A host with the addresses that its variables give: `ansible_host`, a literal address or a DNS name, and the
+    /// list `addresses`.
     ///
     /// # Errors
     /// The domain or one of the `addresses` is not one.
@@ -47,13 +47,15 @@ impl Host {
             };
             all.insert(address);
         }
-        Ok(Self { addresses: all, ..Self::of(name, &domain) })
+        let dialled = ansible_host.filter(|it| address(it).is_none()).map(str::to_ascii_lowercase);
+        let dialled = dialled.filter(|it| is_dns_name(it));
+        Ok(Self { addresses: all, dialled, ..Self::of(name, &domain) })
     }
 
     /// A host of which only the name is known, in a domain that is [normalized](Self::domain).
     #[must_use]
     pub fn of(name: &str, domain: &str) -> Self {
-        Self { name: name.into(), domain: domain.into(), addresses: BTreeSet::new() }
+        Self { name: name.into(), domain: domain.into(), addresses: BTreeSet::new(), dialled: None }
     }
 
     /// A domain in the one form in which names are compared.
@@ -83,10 +85,7 @@ impl Host {
     /// The same, of a host of which only the name is known.
     #[must_use]
     pub fn short_of(name: &str) -> Option<String> {
-        if address(name).is_some() {
-            return None;
-        }
-        Some(name.split('.').next().unwrap_or(name).to_ascii_lowercase())
+        host_name::short(name)
     }
 
     /// The name with dots in it, else the name in the cluster's domain.
@@ -111,10 +110,11 @@ impl Host {
     /// A name is too long or no DNS name.
     pub fn names(&self, wanted: &Wanted) -> Result<Names> {
         let common_name = format!("{}@{}", wanted.service, self.name);
-        if common_name.chars().count() > COMMON_NAME_LIMIT {
+        if common_name.chars().count() > host_name::COMMON_NAME {
             bail!(
-                "the common name '{common_name}' is longer than {COMMON_NAME_LIMIT} characters: shorten the \
-                 name of the service or of the host"
+                "the common name '{common_name}' is longer than {} characters: shorten the name of the service or of the \
+                 host",
+                host_name::COMMON_NAME
             );
         }
         let mut names = Names { common_name, dns: BTreeSet::new(), addresses: BTreeSet::new() };
@@ -122,6 +122,7 @@ impl Host {
             names.dns.insert(Self::in_domain(&wanted.service, &self.domain));
             names.dns.extend(self.short());
             names.dns.extend(self.fqdn());
+            names.dns.extend(self.dialled.clone());
             names.dns.insert("localhost".into());
             names.dns.extend(wanted.extra_san.iter().map(|it| Self::in_domain(it, &self.domain)));
             names.addresses.clone_from(&self.addresses);
@@ -196,6 +197,7 @@ mod tests {
         let dotted = names("Host1.example.org", "gateway", &[]);
         assert!(dotted.dns.contains("host1") && dotted.dns.contains("host1.example.org"), "{dotted:?}");
         assert_eq!(dotted.addresses.len(), 2, "a name in ansible_host is not an address");
+        assert!(dotted.dns.contains("gateway"), "but others dial it: {dotted:?}");
         let address = names("10.0.0.9", "", &[]);
         assert!(!address.dns.contains("10") && address.addresses.len() == 3, "{address:?}");
     }

@@ -35,7 +35,7 @@ pub fn load_with_contested(file: &str, text: &str) -> Result<(Node, Diagnostics)
         overriding: HashSet::new(),
         contested: Diagnostics::new(),
     };
-    let root = loader.document().map_err(Box::new)?;
+    let root = loader.document().map_err(|mistake| Box::new(tab(text, &mistake).unwrap_or(mistake)))?;
     Ok((root, loader.contested))
 }
 
@@ -232,6 +232,22 @@ impl Merged {
     }
 }
 
+/// A tab at the beginning of the line of a mistake, or of the next one, is its cause: YAML takes it for no indentation.
+fn tab(text: &str, mistake: &Diagnostic) -> Option<Diagnostic> {
+    let mut lines = text.lines().enumerate().skip(mistake.line.saturating_sub(1)).take(2);
+    let column = |line: &str| {
+        let blanks = line.len() - line.trim_start_matches([' ', '\t']).len();
+        line[..blanks].find('\t')
+    };
+    let (index, at) = lines.find_map(|(index, line)| Some((index, column(line)?)))?;
+    let location = Location { line: index + 1, column: at + 1 };
+    Some(Diagnostic::new(
+        &mistake.file,
+        location,
+        "not valid YAML: a tab where only spaces may indent; use spaces",
+    ))
+}
+
 /// A key that Python has only one object for.
 fn is_short(key: &Node) -> bool {
     key.text().is_some_and(|text| text.chars().nth(1).is_none())
@@ -330,6 +346,20 @@ mod tests {
             "{a: &a {k: 1}, b: {<<: [*a, *a]}}",
         ] {
             assert_eq!(contested(text), 0, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_tab_is_named_where_it_stands() {
+        for (text, place) in [
+            ("web:\n\tuser: x\n", "2:1"),
+            ("a: 1\nweb:\n  b: 1\n \tc: 2\n", "4:2"),
+            ("web:\n- a\n\t- b: [\n", "3:1"),
+        ] {
+            assert_eq!(
+                mistake(text),
+                format!("f.yml:{place}: not valid YAML: a tab where only spaces may indent; use spaces")
+            );
         }
     }
 

@@ -63,7 +63,7 @@ class Hosts(unittest.TestCase):
 
     def test_limit_leaves_the_others_and_their_places_alone(self):
         before = self.cluster.lock()
-        self.cluster.write_services(SERVICES + "later: {num_instances: 1}\n")
+        self.cluster.write_services(SERVICES + "later: {num_instances: 1, role: none}\n")
         self.addCleanup(self.cluster.write_services, SERVICES)
         run = self.cluster.run("--limit", "host5")
         self.assertEqual(run.status, 0, run.text)

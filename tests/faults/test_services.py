@@ -47,12 +47,16 @@ class Turndown(unittest.TestCase):
 
         # Deleted from services.yml: what is left is found through the hosts' ledgers.
         cluster.write_services(NO_CORE)
-        cluster.converges(*MOVE)
+        refused = cluster.run(*MOVE)
+        self.assertIn("names no service of your own, but", refused.text)
+        self.assertNotIn("PLAY [Prepare", refused.text)
+        meant = ["--extra-vars", "services_remove_all=true"]
+        cluster.converges(*MOVE, *meant)
         for host in [late, ready]:
             self.gone(host)
         for host in before:
             cluster.on(host, "test -e /var/lib/hello/precious")
-        cluster.converges()
+        cluster.converges(*meant)
         self.assertNotIn("leaving", cluster.lock(), "a whole run has nothing left to turn down")
         run = cluster.converges()
         self.assertEqual(run.changed(), 0, run.text)

@@ -8,6 +8,7 @@ output, and our view}.
 """
 
 import json
+import random
 import sys
 
 from ansible import constants
@@ -33,6 +34,26 @@ def encode(value):
     return json.loads(text)["_meta"]["hostvars"]["x"]
 
 
+def order(group):
+    """The hosts of a group as Ansible orders them, or None where that depends on the order of a Python set."""
+
+    def walk(arrange):
+        seen, level = set(), [group, *group.child_groups]
+        ordered = list(level)
+        while level:
+            seen.update(level)
+            below = [child for parent in arrange(level) for child in parent.child_groups if child not in seen]
+            ordered += below
+            level = list(dict.fromkeys(below))
+        return list(dict.fromkeys(host.name for group in ordered for host in group.hosts))
+
+    def shuffled(level):
+        return random.sample(level, len(level))
+
+    orders = [walk(arrange) for arrange in (list, lambda level: level[::-1], *[shuffled] * 6)]
+    return orders[0] if all(it == orders[0] for it in orders) else None
+
+
 def load(path, plugins):
     constants.INVENTORY_ENABLED = plugins
     inventory = InventoryManager(loader=DataLoader(), sources=[path])
@@ -44,6 +65,7 @@ def load(path, plugins):
             "vars": encode(known(group.vars)),
             "priority": group.priority,
             "depth": group.depth,
+            "order": order(group),
         }
         for name, group in inventory.groups.items()
     }
@@ -52,7 +74,15 @@ def load(path, plugins):
         for host in inventory.hosts.values()
     }
     hosts = {host.name: encode(known(host.vars)) for host in inventory.hosts.values()}
-    return {"groups": groups, "hosts": hosts, "effective": effective}
+    actual = {name: [host.name for host in group.get_hosts()] for name, group in inventory.groups.items()}
+    return {"groups": groups, "hosts": hosts, "effective": effective, "actual": actual, "named": list(inventory.hosts)}
+
+
+def misplaced(direct, actual, where):
+    """Groups whose hosts are in another order than that of the file, where the file has one."""
+    for name, group in direct["groups"].items():
+        if group["order"] is not None and name in actual and actual[name] != group["order"]:
+            yield f"{where} order of {name}: {actual[name]}, not {group['order']}"
 
 
 def differences(one, other, path=""):
@@ -96,6 +126,9 @@ def without_depths(inventory):
         del group["depth"]
         if name == "ungrouped":
             group["hosts"], group["members"] = [], []
+        if name == "all":
+            # Listed so that they keep their order.
+            group["hosts"] = []
     return inventory
 
 
@@ -110,20 +143,35 @@ def judge(case):
         direct = load(case["hosts"], ["auto", "yaml", "ini", "toml"])
     except Exception as error:  # Ansible raises many types here, and its callers catch all of them
         return {"accepted": False, "error": cause(error), "differences": []}
-    found = []
+    found = list(misplaced(direct, direct["actual"], "Ansible's own"))
     if case["script"]:
         published = load(case["script"], ["script"])
+        actual, named = published.pop("actual"), published.pop("named")
+        del direct["actual"]
         if case["services"]:
-            found = without_services(published, case["services"])
+            del actual["ungrouped"]
+            if named != direct["named"]:
+                found.append(f"published order of names: {named}, not {direct['named']}")
+        found += misplaced(direct, actual, "published")
+        del direct["named"]
+        if case["services"]:
+            found += without_services(published, case["services"])
             without_depths(published)
             without_depths(direct)
+        orders = {name: group.pop("order") for name, group in direct["groups"].items()}
+        for group in published["groups"].values():
+            del group["order"]
         found += [f"published{it}" for it in differences(direct, published)]
         with open(case["effective"], encoding="utf-8") as file:
             ours = json.load(file)
         found += [f"ours{it}" for it in differences(direct["effective"], ours["effective"], "/effective")]
         members = {name: group["members"] for name, group in direct["groups"].items()}
         if not case["services"]:
-            found += [f"ours{it}" for it in differences(members, ours["members"], "/members")]
+            mine = {name: sorted(hosts) for name, hosts in ours["members"].items()}
+            found += [f"ours{it}" for it in differences(members, mine, "/members")]
+            for name, hosts in ours["members"].items():
+                if orders.get(name) is not None and hosts != orders[name]:
+                    found.append(f"our order of {name}: {hosts}, not {orders[name]}")
     return {"accepted": True, "error": None, "differences": found}
 
 

@@ -141,8 +141,7 @@ fn our_view(hosts: &Hosts) -> String {
         .groups()
         .map(|group| {
             let ids = hosts.hosts_of(&group.name).expect("the group is there");
-            let mut names: Vec<_> = ids.into_iter().map(|id| hosts.host(id).name.clone()).collect();
-            names.sort();
+            let names: Vec<_> = ids.into_iter().map(|id| hosts.host(id).name.clone()).collect();
             (group.name.clone(), json!(names))
         })
         .collect();

@@ -80,6 +80,20 @@ fn a_rotation_from_its_beginning_to_its_end() {
         "{}",
         control.keys()
     );
+    let hosts = control.root.path().join("hosts");
+    fs::write(&hosts, format!("[core]\na ansible_ssh_private_key_file={}\n", control.key().display()))
+        .unwrap();
+    let listed = Command::new(built("minicluster"))
+        .args(["keys", "--private-dir"])
+        .arg(control.root.path().join("private"))
+        .arg("--hosts")
+        .arg(&hosts)
+        .output()
+        .unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    let fingerprint = keygen(&["-l", "-f", control.key().to_str().unwrap()]);
+    let fingerprint = fingerprint.split_whitespace().nth(1).unwrap();
+    assert!(listed.contains(&format!("{fingerprint}  not on record")), "{listed}");
     let begun = control.module("begin").run();
     assert_eq!((&begun.0["phase"], begun.changed()), (&json!("rotating"), true));
     assert!(text(&begun, "old").starts_with(&old));

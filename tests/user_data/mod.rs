@@ -76,6 +76,21 @@ fn the_command_prints_what_the_module_writes() {
 }
 
 #[test]
+fn a_key_may_have_options_and_a_bad_one_is_named_with_its_line() {
+    let root = tempfile::tempdir().unwrap();
+    let limited = format!("from=\"10.0.0.0/8\" {KEY}");
+    fs::write(root.path().join("id.pub"), format!("# mine\n\n{limited}\nssh-rsa what\n")).unwrap();
+    let stderr = String::from_utf8(command(root.path(), &[]).stderr).unwrap();
+    assert!(stderr.starts_with("minicluster: id.pub:4 is no public key"), "{stderr}");
+    fs::write(root.path().join("id.pub"), format!("{limited}\n")).unwrap();
+    let output = command(root.path(), &[]);
+    let text: Value = serde_saphyr::from_slice(&output.stdout).unwrap();
+    assert_eq!(text["users"][0]["ssh_authorized_keys"], json!([limited]));
+    fs::write(root.path().join("user-data"), &output.stdout).unwrap();
+    cloud_init::accepts(&root.path().join("user-data"));
+}
+
+#[test]
 fn a_bootstrap_key_is_one_pair_for_all() {
     let root = tempfile::tempdir().unwrap();
     user_data(root.path()).with("bootstrap_key", true).converges(root.path());

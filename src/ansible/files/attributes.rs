@@ -7,6 +7,9 @@ use rustix::fs::{Gid, Mode, Uid, fchmod, fchown, fstat};
 
 use crate::ansible::accounts;
 
+/// Where accounts come from that no role makes itself.
+const SERVICES: &str = " (those of a service are made by a run of site.yml without --tags)";
+
 /// Mode, owner and group that a file or directory shall have.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Attributes {
@@ -46,7 +49,7 @@ impl Attributes {
         let owner = match &self.owner {
             Some(name) => Some(
                 accounts::user(name)?
-                    .ok_or_else(|| anyhow!("there is no user '{name}'; create it first"))?
+                    .ok_or_else(|| anyhow!("there is no user '{name}'; create it first{SERVICES}"))?
                     .id,
             ),
             None => kept.map(|it| it.owner),
@@ -54,7 +57,7 @@ impl Attributes {
         let group = match &self.group {
             Some(name) => Some(
                 accounts::group(name)?
-                    .ok_or_else(|| anyhow!("there is no group '{name}'; create it first"))?
+                    .ok_or_else(|| anyhow!("there is no group '{name}'; create it first{SERVICES}"))?
                     .id,
             ),
             None => kept.map(|it| it.group),

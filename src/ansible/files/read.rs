@@ -21,8 +21,13 @@ const MOST: u64 = 256 << 20;
 pub fn open(path: impl AsRef<Path>) -> io::Result<File> {
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = File::options().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::new(ErrorKind::InvalidInput, "it is not a regular file"));
+    let kind = file.metadata()?.file_type();
+    if !kind.is_file() {
+        return Err(if kind.is_dir() {
+            io::Error::new(ErrorKind::IsADirectory, "it is a directory, not a regular file")
+        } else {
+            io::Error::new(ErrorKind::InvalidInput, "it is not a regular file")
+        });
     }
     Ok(file)
 }

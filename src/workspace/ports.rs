@@ -1,0 +1,58 @@
+//! Ports: no two services of one host can listen on the same.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::diagnostic::Diagnostics;
+use crate::inventory::Hosts;
+use crate::placement::{Demands, HostId, Placement};
+use crate::services::{Defined, Services};
+use crate::yaml::Position;
+
+/// Ports of the cluster's own services that their metadata do not tell: between etcd's members, and between
+/// Alertmanagers.
+const FURTHER: [(&str, u16); 2] = [("etcd", 2380), ("alertmanager", 9094)];
+
+/// Every port that two services of one host share, once for each two.
+pub fn clashes(hosts: &Hosts, services: &Services, demands: &Demands, placement: &Placement) -> Diagnostics {
+    let mut taken: BTreeMap<(HostId, u16), (&str, Position)> = BTreeMap::new();
+    let (mut seen, mut mistakes) = (BTreeSet::new(), Diagnostics::new());
+    for (demand, assignment) in demands.0.iter().zip(&placement.assignments) {
+        let Some(defined) = services.services.get(&demand.name) else { continue };
+        for (port, position) in ports(&demand.name, defined) {
+            for &host in &assignment.hosts {
+                let Some((other, at)) = taken.get(&(host, port)) else {
+                    taken.insert((host, port), (&demand.name, position.clone()));
+                    continue;
+                };
+                if *other == demand.name || !seen.insert((*other, &demand.name, port)) {
+                    continue;
+                }
+                // The operator can change only what stands in a file of their own.
+                let ours = crate::host_name::SERVICES.contains(&demand.name.as_str());
+                let (here, name, other, at) = if ours {
+                    (at, *other, &*demand.name, &position)
+                } else {
+                    (&position, &*demand.name, *other, at)
+                };
+                mistakes.push(here.mistake(format!(
+                    "service '{name}' has port {port} on host '{}', where service '{other}' ({at}) has it; give one \
+                     another port, or keep them apart with 'avoid'",
+                    hosts.host(host).name
+                )));
+            }
+        }
+    }
+    mistakes
+}
+
+/// The ports that a service listens on, and where each is said.
+fn ports(name: &str, defined: &Defined) -> Vec<(u16, Position)> {
+    let service = &defined.service;
+    let monitoring = service.monitoring_endpoints.iter().map(|it| &it.port);
+    let public = service.public_endpoints.iter().map(|it| &it.port);
+    let containers = service.containers.iter().filter_map(|it| it.port.as_ref());
+    let said = monitoring.chain(public).chain(containers).map(|it| (it.value.0, it.position.clone()));
+    let further =
+        FURTHER.iter().filter(|(of, _)| *of == name).map(|(_, port)| (*port, defined.position.clone()));
+    said.chain(further).collect()
+}
