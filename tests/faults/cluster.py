@@ -1,9 +1,11 @@
 """Local hosts and the operator's directory, for tests that break things on the way."""
 
 import atexit
+import collections
 import contextlib
 import functools
 import hashlib
+import json
 import os
 import pathlib
 import re
@@ -160,6 +162,17 @@ class Cluster:
         run = self.run(*arguments)
         assert run.status == 0, run.text
         return run
+
+    def changes(self, *arguments):
+        """How often each (task, host) of a run, which must succeed, has changed something."""
+        results = self.directory / "results"
+        results.unlink(missing_ok=True)
+        run = self.run(*arguments, environment={
+            "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "tests/plugin/support"), "ANSIBLE_CALLBACKS_ENABLED": "callback",
+            "MINICLUSTER_RESULTS": str(results)})
+        assert run.status == 0, run.text
+        lines = [json.loads(line) for line in results.read_text().splitlines()]
+        return collections.Counter((it["task"], it["host"]) for it in lines if it["result"].get("changed"))
 
     def run(self, *arguments, kill_at=None, environment=None, playbook="site.yml"):
         """Runs site.yml or another playbook; with `kill_at`, kills all of the run as soon as its output has that text."""

@@ -180,6 +180,8 @@ fn a_certificate_is_renewed_before_it_ends_and_when_names_change() {
     assert!(!site.is_revoked(&renewed, &site.path("first-cert.pub")), "it says nothing wrong");
     site.install(&renewed);
     site.hosts.get_mut("host1").unwrap().pop();
+    let foreseen = site.module().check().run();
+    assert!(site.is_revoked(&foreseen, &site.path("first-cert.pub")), "hosts will have another list");
     let changed = site.run();
     assert_eq!(changed.0["hosts"]["host1"][0]["reason"], "the names have changed");
     assert!(site.is_revoked(&changed, &site.path("first-cert.pub")), "it says too much");

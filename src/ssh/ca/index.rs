@@ -88,7 +88,7 @@ impl Index {
         Ok(())
     }
 
-    /// Adds what was lost; not on the disk before it is [rewritten](Self::rewrite).
+    /// Adds what was lost, or will be issued; not on the disk before it is [rewritten](Self::rewrite).
     pub fn mend(&mut self, lost: Vec<Issued>) {
         self.issued.extend(lost);
     }

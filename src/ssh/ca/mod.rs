@@ -151,7 +151,7 @@ impl Module for SshCa {
     fn predict(plan: &Plan, _task: &Task) -> Outcome {
         let signed: Vec<_> = plan.wanted.iter().map(|(it, reason)| (it.clone(), *reason, None)).collect();
         let [host, user] = [&plan.host, &plan.user].map(|it| it.as_ref().map(Pair::public));
-        plan.outcome(host, user, &signed, &plan.revoked)
+        plan.outcome(host, user, &signed, &plan.foreseen())
     }
 
     fn apply(mut plan: Plan, _task: &Task) -> Result<Outcome> {
@@ -177,7 +177,7 @@ impl Module for SshCa {
         }
         plan.index.append(&plan.folder.index(), issued)?;
         fault::point("ssh_ca:index");
-        let list = plan.revocations(host.public(), user.public());
+        let list = plan.revocations(&plan.index, host.public(), user.public());
         plan.folder.revoke(&list)?;
         fault::point("ssh_ca:revoked");
         for (wanted, _, certificate) in &signed {
@@ -331,19 +331,19 @@ impl Plan {
 
     /// What must not be believed: whatever the list before said, as long as it has not ended, and more. The version is
     /// the moment at which something was added.
-    fn revocations(&self, host: &PublicKey, user: &PublicKey) -> RevocationList {
+    fn revocations(&self, index: &Index, host: &PublicKey, user: &PublicKey) -> RevocationList {
         let (before, now) = (&self.revoked, self.now);
         let hosts: BTreeSet<_> = self.params.hosts.keys().cloned().collect();
         let users: BTreeSet<_> = self.params.users.iter().map(|it| it.name.clone()).collect();
         let mut next = before.clone();
         for (key, known, is_host) in [(host, hosts, true), (user, users, false)] {
             let serials = next.certificates.entry(key.blob().to_vec()).or_default();
-            serials.extend(self.index.revoked(is_host, &known, now));
+            serials.extend(index.revoked(is_host, &known, now));
         }
         for (key, serials) in &self.adopted.certificates {
             next.certificates.entry(key.clone()).or_default().extend(serials);
         }
-        let ended = self.index.ended(now);
+        let ended = index.ended(now);
         next.certificates.values_mut().for_each(|it| it.retain(|serial| !ended.contains(serial)));
         next.certificates.retain(|_, it| !it.is_empty());
         if next.revokes_as(before) && before.version >= FIRST_MOMENT && !self.params.rebuild_index {
@@ -353,9 +353,21 @@ impl Plan {
         RevocationList { version, generated: now, ..next }
     }
 
+    /// What will be revoked once what is wanted has been signed: the certificate of a host's former key, for one.
+    fn foreseen(&self) -> RevocationList {
+        let (Some(host), Some(user)) = (&self.host, &self.user) else { return self.revoked.clone() };
+        let issued = self.wanted.iter().filter_map(|(it, _)| {
+            let authority = if it.kind == Kind::Host { host } else { user };
+            it.certificate(&self.params, authority.public(), self.now, 0).ok()
+        });
+        let mut index = self.index.clone();
+        index.mend(issued.map(|it| Issued::from(&it)).collect());
+        self.revocations(&index, host.public(), user.public())
+    }
+
     fn changes(&self) -> Result<bool> {
         let (Some(host), Some(user)) = (&self.host, &self.user) else { return Ok(true) };
-        let next = self.revocations(host.public(), user.public());
+        let next = self.revocations(&self.index, host.public(), user.public());
         let (known, with_line) = self.folder.known_hosts(&self.params.known_hosts(host.public()))?;
         Ok(!self.wanted.is_empty() || next != self.revoked || known != with_line)
     }
