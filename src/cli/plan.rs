@@ -29,7 +29,8 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<Answer, Failure> 
         } else {
             String::new()
         };
-        preface + &show(&plan)
+        let warning = workspace.lost_quorum().map(|it| format!("\nwarning: {it}\n"));
+        preface + &show(&plan) + &warning.unwrap_or_default()
     };
     Ok(Answer { text, status: if options.exit_code && !plan.is_empty() { 2 } else { 0 } })
 }

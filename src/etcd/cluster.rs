@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value, json};
 
 use super::{Decision, Observation, Record, Situation, Step, decide, restore};
@@ -52,6 +52,7 @@ impl Module for EtcdCluster {
         let expected = params.expected.into_iter().map(|(host, url)| Some((host, url.as_str()?.to_owned())));
         let expected: BTreeMap<_, _> =
             expected.collect::<Option<_>>().context("option 'expected': its values are URLs")?;
+        refuse_shared_urls(&expected)?;
         let decision = if params.state == "restored" {
             Decision {
                 record: Some(restore(&expected, &token()?)),
@@ -102,6 +103,20 @@ impl Module for EtcdCluster {
         }
         Ok(outcome)
     }
+}
+
+/// Members are told apart by their URLs.
+fn refuse_shared_urls(expected: &BTreeMap<String, String>) -> Result<()> {
+    let mut owners: BTreeMap<&str, &str> = BTreeMap::new();
+    for (host, url) in expected {
+        if let Some(other) = owners.insert(url, host) {
+            bail!(
+                "option 'expected': {other} and {host} have the same peer URL, {url}. Give each an address of its own in \
+                 the inventory (`addresses`, or `ansible_host`)"
+            );
+        }
+    }
+    Ok(())
 }
 
 /// A token no other founding has.

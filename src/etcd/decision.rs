@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::{
-    Data, Id, Member, Observation, Record, State, Verdict, observation::Observations, verdict, words_needed,
+    Data, Id, Member, Observation, Record, State, Verdict, names::host_of, observation::Observations,
+    verdict, words_needed,
 };
 
 /// What one host has to do.
@@ -59,16 +60,7 @@ pub fn decide(situation: &Situation, token: &str) -> Decision {
             return Decision { record: situation.record.clone(), steps, departed: Vec::new() };
         }
     };
-    let founders = u64::try_from(record.members.len()).unwrap_or(u64::MAX);
-    let of_it =
-        |(_, seen): &(&String, &Observation)| seen.data.is_some_and(|it| it.cluster_id == record.cluster_id);
-    let elected = |data: Data| data.last_index > founders;
-    if situation
-        .observed
-        .iter()
-        .filter(of_it)
-        .any(|(_, seen)| seen.members.is_some() || seen.data.is_some_and(elected))
-    {
+    if situation.has_elected(&record) {
         record.state = State::Founded;
     }
     let lists = situation.lists(record.cluster_id);
@@ -90,18 +82,18 @@ pub fn restore(members: &BTreeMap<String, String>, token: &str) -> Record {
 impl Situation {
     /// Which cluster this is about; a new one only where there is certainly none.
     fn identify(&self, token: &str) -> Result<Record, String> {
-        let unseen: Vec<&str> =
-            self.expected.keys().filter(|it| !self.observed.contains_key(*it)).map(String::as_str).collect();
+        let unseen = self.unseen();
         let no_data = self.observed.values().all(|it| it.data.is_none());
         match &self.record {
-            Some(record) if record.state == State::Founding && unseen.is_empty() && no_data => {
-                let same = record.members == self.expected;
-                let nobody_else = record.members.keys().all(|it| self.expected.contains_key(it));
-                Ok(if same || !nobody_else {
-                    record.clone()
-                } else {
-                    Record::founding(token, &self.expected)
-                })
+            Some(record) if record.state == State::Founding && !self.has_elected(record) => {
+                let mut next = record.clone();
+                if let Some(elected) = self.elected_after_all(record) {
+                    next = record.given_up_for(Record::rebuilt(elected));
+                } else if unseen.is_empty() && record.members != self.expected && self.may_begin_anew(record)
+                {
+                    next = record.given_up_for(Record::founding(token, &self.expected));
+                }
+                Ok(next)
             }
             Some(record) => Ok(record.clone()),
             None if !unseen.is_empty() && no_data => Err(format!(
@@ -113,6 +105,55 @@ impl Situation {
             None if no_data => Ok(Record::founding(token, &self.expected)),
             None => self.rebuild(&unseen).map(Record::rebuilt),
         }
+    }
+
+    /// Hosts that did not answer, or that the run leaves out.
+    fn unseen(&self) -> Vec<&str> {
+        self.expected.keys().filter(|it| !self.observed.contains_key(*it)).map(String::as_str).collect()
+    }
+
+    /// Whether a host knows of a leader of this cluster.
+    fn has_elected(&self, record: &Record) -> bool {
+        let elected = |seen: &Observation| {
+            let data = seen.data.filter(|it| it.cluster_id == record.cluster_id);
+            data.is_some_and(|it| seen.members.is_some() || it.last_index > record.founders())
+        };
+        self.observed.values().any(elected)
+    }
+
+    /// Whether a founding that knows of no leader can be given up for what the inventory says now. It must never have had a
+    /// leader, or that leader's word would be lost: all its founders were seen, or so many with its data that no majority
+    /// is left for an election. And none may come: hosts take the step one by one, in a run that can be killed, so a
+    /// majority of the new founders must take so many of the old ones along that no majority of these is left.
+    fn may_begin_anew(&self, record: &Record) -> bool {
+        let is_founder = |host: &&String| record.members.contains_key(*host);
+        let all_seen = record.members.keys().all(|it| self.expected.contains_key(it));
+        if all_seen && self.observed.values().all(|it| it.data.is_none()) {
+            return true;
+        }
+        // One after another: a third founding would have to exclude the first as well.
+        if self
+            .observed
+            .values()
+            .any(|it| it.data.is_some_and(|it| record.abandoned.contains_key(&it.cluster_id)))
+        {
+            return false;
+        }
+        let of_it = |it: &&Observation| it.data.is_some_and(|it| it.cluster_id == record.cluster_id);
+        let unelected = self.observed.values().filter(of_it).count();
+        let (old, new) = (record.members.len(), self.expected.len());
+        let joined = new - self.expected.keys().filter(is_founder).count();
+        let majority = |members: usize| members / 2 + 1;
+        (all_seen || unelected >= words_needed(old)) && majority(new) + majority(old) > joined + old
+    }
+
+    /// A founding that was given up, and that has elected a leader before its hosts heard of that: enough of them say so.
+    fn elected_after_all(&self, record: &Record) -> Option<Id> {
+        let elected = |id: &Id| {
+            let data = self.observed.values().filter_map(|it| it.data.filter(|it| it.cluster_id == *id));
+            data.filter(|it| !record.has_abandoned(*it)).count() >= words_needed(self.expected.len())
+        };
+        record.abandoned.keys().copied().find(|it| elected(it))
     }
 
     /// The record is lost: the cluster is the one that enough hosts hold.
@@ -153,7 +194,7 @@ impl Situation {
     }
 
     fn step(&self, host: &str, seen: &Observation, record: &Record, lists: &[&[Member]]) -> Step {
-        match seen.data {
+        match seen.data.filter(|it| !record.has_abandoned(*it)) {
             Some(data) if data.cluster_id != record.cluster_id => Step::Refuse(format!(
                 "this host holds data of etcd cluster {}, but the cluster here is {}. If that data is not wanted, move \
                  its data directory away and run again",
@@ -185,12 +226,34 @@ impl Situation {
         if !unseen.is_empty() {
             return Step::Refuse(format!(
                 "a founding of etcd was interrupted and needs all its founders: {} did not answer. Bring it up and \
-                 run again; if it is gone for good, move the data directories of the others away, remove etcd.json, \
-                 and found anew",
+                 run again; if it is gone for good, take it out of the group, move the data directories of the others \
+                 away, remove etcd.json, and found anew",
                 unseen.join(", ")
             ));
         }
-        if record.members.contains_key(host) { Step::Found } else { Step::Join }
+        match self.who_cannot_resolve() {
+            Some(who) => Step::Refuse(format!(
+                "etcd is not founded: {who}. Members dial each other by what `addresses` or `ansible_host` says in the \
+                 inventory, else by the host's name: write addresses there, or names that every host of the group \
+                 can resolve"
+            )),
+            None if record.members.contains_key(host) => Step::Found,
+            None => Step::Join,
+        }
+    }
+
+    /// Which hosts cannot resolve which names of members. What a host says beyond these names is not repeated.
+    fn who_cannot_resolve(&self) -> Option<String> {
+        let names: BTreeSet<&str> = self.expected.values().map(|it| host_of(it)).collect();
+        let mut who = Vec::new();
+        for (host, seen) in &self.observed {
+            let lost: Vec<&str> =
+                names.iter().copied().filter(|it| seen.unresolved.iter().any(|u| u == it)).collect();
+            if !lost.is_empty() {
+                who.push(format!("{host} cannot resolve {}", lost.join(", ")));
+            }
+        }
+        (!who.is_empty()).then(|| who.join("; "))
     }
 
     /// Nobody answers with a majority. But enough members with data may be started before this host's turn
@@ -206,12 +269,29 @@ impl Situation {
         if awaited || holders > self.expected.len() / 2 {
             return Step::Join;
         }
+        let (cluster, hosts) = (record.cluster_id, self.expected.len());
+        let unseen = self.unseen();
+        if holders + unseen.len() > hosts / 2 {
+            return Step::Refuse(format!(
+                "this host has no data, and joins etcd cluster {cluster} through the majority of its members, but {} were \
+                 not looked at in this run. Run again without --limit, with these hosts up",
+                unseen.join(", ")
+            ));
+        }
+        let gone: Vec<&str> =
+            record.members.keys().filter(|it| !self.expected.contains_key(*it)).map(String::as_str).collect();
+        if holders == 0 && !gone.is_empty() {
+            return Step::Refuse(format!(
+                "no host of etcd's group has data of etcd cluster {cluster}, which {} founded: were its hosts exchanged all \
+                 at once? Put the former ones back into the group, run again, and exchange a minority at a time. Only \
+                 if they are lost, restore a snapshot: ansible-playbook restore.yml -e etcd_snapshot=FILE",
+                gone.join(", ")
+            ));
+        }
         Step::Refuse(format!(
-            "this host has no data, and only {holders} of {} hosts that answer have data of etcd cluster {}: no majority \
-             can take it in, and nobody may found a second cluster. Bring the other members back, or restore a \
+            "this host has no data, and only {holders} of {hosts} hosts that answer have data of etcd cluster {cluster}: no \
+             majority can take it in, and nobody may found a second cluster. Bring the other members back, or restore a \
              snapshot: ansible-playbook restore.yml -e etcd_snapshot=FILE",
-            self.expected.len(),
-            record.cluster_id
         ))
     }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Map, json};
 
-use super::{Client, Data, Id, Member, Observation, steps::Host};
+use super::{Client, Data, Id, Member, Observation, names, steps::Host};
 use crate::{
     ansible::{Argument, Diff, Module, Outcome, Task},
     arguments,
@@ -48,6 +48,9 @@ arguments! {
         pub token: String => Argument::str().default(""),
         /// Host to peer URL of all founders, for the step `found`.
         pub founders: Map<String, serde_json::Value> => Argument::dict().default(json!({})),
+        /// Numbers of clusters whose founding was given up, each with the number of its founders, for the steps `found` and
+        /// `join`: data of such a founding, in which no leader was elected, is put aside.
+        pub abandoned: BTreeMap<Id, u64> => Argument::dict().default(json!({})),
         /// Numbers of the members to remove, for the step `expel`.
         pub members: Vec<String> => Argument::list(Argument::str()).default(Vec::<String>::new()),
         /// Seconds to wait for a majority.
@@ -96,6 +99,7 @@ impl Module for EtcdMember {
             own: own.clone(),
             others: Client { endpoints: params.endpoints, credentials },
             expected: urls("expected", &params.expected)?,
+            abandoned: params.abandoned,
             inputs: params.inputs,
             ledger: params.ledger,
             patience: Duration::from_secs(params.timeout),
@@ -106,18 +110,16 @@ impl Module for EtcdMember {
                 Plan::Start(host, started)
             }
             // A founding that was interrupted has written meanwhile: nothing is lost by starting it.
-            "found" if data.is_some() => {
+            "found" if data.is_some_and(|it| !host.has_abandoned(it)) => {
                 let started = host.is_started()?;
                 Plan::Start(host, started)
             }
-            "join" if data.is_some() => {
+            "join" if data.is_some_and(|it| !host.has_abandoned(it)) => {
                 bail!("{} has data by now: run again", host.data_dir.display())
             }
             "found" => Plan::Found(host, params.token, urls("founders", &params.founders)?),
-            "join" | "rejoin" => match data {
-                None => Plan::Join(host),
-                Some(data) => Plan::Rejoin(host, data.member_id),
-            },
+            "rejoin" if let Some(data) = data => Plan::Rejoin(host, data.member_id),
+            "join" | "rejoin" => Plan::Join(host),
             "readdress" => {
                 let data =
                     data.with_context(|| format!("{} holds no data to readdress", host.data_dir.display()))?;
@@ -140,7 +142,9 @@ impl Module for EtcdMember {
                 let listed = if alone { own.members().unwrap_or_default() } else { Vec::new() };
                 let announced =
                     listed.into_iter().filter(|it| it.name.is_empty()).flat_map(|it| it.peer_urls);
-                Plan::Observe(Observation { data, members, announced: announced.collect() })
+                let unresolved =
+                    if data.is_none() { names::unresolved(host.expected.values()) } else { Vec::new() };
+                Plan::Observe(Observation { data, members, announced: announced.collect(), unresolved })
             }
         })
     }

@@ -10,6 +10,7 @@ mod cluster;
 mod decision;
 mod identity;
 mod member;
+mod names;
 mod observation;
 mod record;
 mod steps;

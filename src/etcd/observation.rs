@@ -16,6 +16,9 @@ pub struct Observation {
     /// Peer URLs of members that were announced and never started, as its etcd tells without a majority.
     #[serde(default)]
     pub announced: Vec<String>,
+    /// Names in the members' peer URLs that a host without data cannot resolve.
+    #[serde(default)]
+    pub unresolved: Vec<String>,
 }
 
 /// Hosts that were looked at. One that could not be reached is missing here.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Id, cluster_id};
+use super::{Data, Id, cluster_id};
 use crate::ansible::files::Persisted;
 
 /// How far a cluster is.
@@ -29,6 +29,10 @@ pub struct Record {
     pub token: String,
     /// Host → peer URL of those that found it.
     pub members: BTreeMap<String, String>,
+    /// Foundings that were given up before any leader was elected, and how many founders each had. What is left of
+    /// them holds nothing.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub abandoned: BTreeMap<Id, u64>,
 }
 
 impl Persisted for Record {
@@ -40,12 +44,40 @@ impl Record {
     #[must_use]
     pub fn founding(token: &str, members: &BTreeMap<String, String>) -> Self {
         let cluster_id = cluster_id(token, members);
-        Self { state: State::Founding, cluster_id, token: token.to_owned(), members: members.clone() }
+        let members = members.clone();
+        Self {
+            state: State::Founding,
+            cluster_id,
+            token: token.to_owned(),
+            members,
+            abandoned: BTreeMap::new(),
+        }
     }
 
     /// A cluster that exists, as its members' data tells.
     #[must_use]
     pub fn rebuilt(cluster_id: Id) -> Self {
-        Self { state: State::Founded, cluster_id, token: String::new(), members: BTreeMap::new() }
+        Self { state: State::Founded, cluster_id, ..Self::founding("", &BTreeMap::new()) }
+    }
+
+    /// This founding elected no leader: `next` takes its place.
+    #[must_use]
+    pub fn given_up_for(&self, next: Self) -> Self {
+        let mut abandoned = self.abandoned.clone();
+        abandoned.insert(self.cluster_id, self.founders());
+        abandoned.remove(&next.cluster_id);
+        Self { abandoned, ..next }
+    }
+
+    /// How many found it.
+    #[must_use]
+    pub fn founders(&self) -> u64 {
+        u64::try_from(self.members.len()).unwrap_or(u64::MAX)
+    }
+
+    /// Whether `data` is what a founding left that was given up.
+    #[must_use]
+    pub fn has_abandoned(&self, data: Data) -> bool {
+        self.abandoned.get(&data.cluster_id).is_some_and(|founders| data.last_index <= *founders)
     }
 }

@@ -41,6 +41,8 @@ pub struct Host {
     pub others: Client,
     /// Host → peer URL of every host that ought to be a member.
     pub expected: BTreeMap<String, String>,
+    /// Foundings that were given up, and how many founders each had.
+    pub abandoned: BTreeMap<Id, u64>,
     /// What the unit reads at its start, and the ledger to record that in, for `service_units`.
     pub inputs: Vec<PathBuf>,
     /// The ledger's directory.
@@ -71,6 +73,7 @@ impl Host {
     /// Starts without data, as one of `founders` (host → peer URL).
     pub fn found(&self, token: &str, founders: &BTreeMap<String, String>) -> Result<()> {
         self.stop()?;
+        self.put_abandoned_aside()?;
         let own = founders.get(&self.name).unwrap_or(&self.peer_url);
         self.write_first_start(own, "new", founders.iter(), token)?;
         point("etcd_member:founding");
@@ -82,6 +85,7 @@ impl Host {
         // It may still run on files that were removed under it.
         self.stop()?;
         point("etcd_member:stopped");
+        self.put_abandoned_aside()?;
         let majority = self.announce()?;
         point("etcd_member:announced");
         let mut members = BTreeMap::new();
@@ -208,6 +212,27 @@ impl Host {
 
     fn majority(&self) -> Result<Client> {
         self.wait(NO_MAJORITY, || self.others.with_majority())
+    }
+
+    /// Whether `data` is of a founding that was given up, and in which no leader was elected.
+    pub fn has_abandoned(&self, data: Data) -> bool {
+        self.abandoned.get(&data.cluster_id).is_some_and(|founders| data.last_index <= *founders)
+    }
+
+    /// Puts what an abandoned founding left aside. Etcd has stopped: what its data says now is its last word.
+    fn put_abandoned_aside(&self) -> Result<()> {
+        match Data::read(&self.data_dir)? {
+            None => Ok(()),
+            Some(data) if self.has_abandoned(data) => {
+                self.put_aside(data.member_id)?;
+                point("etcd_member:abandoned");
+                Ok(())
+            }
+            Some(_) => {
+                self.start()?;
+                bail!("{} has data by now: run again", self.data_dir.display())
+            }
+        }
     }
 
     fn put_aside(&self, member: Id) -> Result<()> {

@@ -8,6 +8,7 @@ mod names;
 mod overrides;
 mod paths;
 mod ports;
+mod quorum;
 pub mod record;
 
 use std::path::{Path, PathBuf};
@@ -95,7 +96,8 @@ impl Workspace {
     pub fn warnings(&self) -> Vec<String> {
         let unserved = services::unserved(&self.services);
         let few = self.few_members();
-        self.hosts.warnings().iter().chain(&unserved).chain(&few).map(ToString::to_string).collect()
+        let said = self.hosts.warnings().iter().chain(&unserved).chain(&few).map(ToString::to_string);
+        said.chain(self.lost_quorum()).collect()
     }
 
     /// Two members of etcd are a quorum only together.
@@ -139,6 +141,12 @@ impl Workspace {
             lost.join("; ")
         );
         Some(Diagnostic::of_file(&file.display().to_string().into(), message))
+    }
+
+    /// A warning, where the next run would take most of etcd's members away at once.
+    #[must_use]
+    pub fn lost_quorum(&self) -> Option<String> {
+        quorum::warning(self.lock.service("etcd")?, self.new_lock().service("etcd")?)
     }
 
     /// What `lock` changes, compared with the lock file.

@@ -25,6 +25,8 @@ struct Host {
     peer: u16,
     client: u16,
     etcd: Option<Child>,
+    /// What the inventory has for its address among the members, where that is wrong.
+    wrong: Option<String>,
 }
 
 impl Drop for Host {
@@ -47,6 +49,7 @@ impl Cluster {
             peer: port(peer),
             client: port(client),
             etcd: None,
+            wrong: None,
         };
         let hosts = listeners.iter().map(host).collect();
         Self { root: tempfile::tempdir().unwrap(), hosts, path: path_with_etcd() }
@@ -62,7 +65,42 @@ impl Cluster {
     }
 
     fn peer_url(&self, host: usize) -> String {
+        self.hosts[host].wrong.clone().unwrap_or_else(|| self.listens(host))
+    }
+
+    fn listens(&self, host: usize) -> String {
         format!("http://127.0.0.1:{}", self.hosts[host].peer)
+    }
+
+    /// The inventory has these addresses for the hosts, instead of theirs; none: it has been corrected.
+    pub fn write_addresses(&mut self, wrong: &[&str]) {
+        for (at, host) in self.hosts.iter_mut().enumerate() {
+            host.wrong = wrong.get(at).map(|it| (*it).to_owned());
+        }
+    }
+
+    /// Starts what was decided, and waits for data only: there may never be a leader.
+    pub fn begin(&mut self, hosts: &[usize]) -> Value {
+        let decision = self.decide(hosts, hosts).0;
+        for &host in hosts.iter().filter(|it| decision["steps"][name(**it)]["step"] == "found") {
+            self.stop(host);
+            self.member_with(host, "found", hosts, &decision["cluster"]).run();
+            self.start(host);
+            let has_data = || self.member(host, "observe", &[]).run().0["observation"]["data"].is_object();
+            assert!(
+                wait(|| has_data().then_some(true)),
+                "{}",
+                fs::read_to_string(self.path(host, "log")).unwrap()
+            );
+        }
+        decision
+    }
+
+    /// The module on a host, told of the cluster that was decided on.
+    pub fn member_with(&self, host: usize, step: &str, reached: &[usize], cluster: &Value) -> Module {
+        let member = self.member(host, step, reached).with("token", cluster["token"].clone());
+        let member = member.with("founders", cluster["members"].clone());
+        member.with("abandoned", cluster.get("abandoned").cloned().unwrap_or_else(|| json!({})))
     }
 
     fn peer_urls(&self, hosts: &[usize]) -> BTreeMap<String, String> {
@@ -108,14 +146,21 @@ impl Cluster {
         Module::new("etcd_cluster", arguments).run()
     }
 
+    /// Why the control node decides nothing.
+    pub fn refuses(&self, expected: &[usize]) -> String {
+        Module::new("etcd_cluster", json!({"record": self.record(), "expected": self.peer_urls(expected)}))
+            .fail()
+    }
+
     /// A whole run, as the role does it: the steps that were decided.
     pub fn converge(&mut self, expected: &[usize], reached: &[usize]) -> BTreeMap<String, String> {
         let decision = self.decide(expected, reached).0;
         let step = |host: usize| decision["steps"][name(host)]["step"].as_str().unwrap().to_owned();
         for &host in reached.iter().filter(|it| ["start", "found"].contains(&&*step(**it))) {
-            let found = self.member(host, &step(host), reached);
-            let cluster = &decision["cluster"];
-            found.with("token", cluster["token"].clone()).with("founders", cluster["members"].clone()).run();
+            if step(host) == "found" {
+                self.stop(host);
+            }
+            self.member_with(host, &step(host), reached, &decision["cluster"]).run();
             self.start(host);
         }
         let departed: Vec<_> =
@@ -149,7 +194,7 @@ impl Cluster {
         etcd.arg("--name").arg(name(host)).arg("--data-dir").arg(self.path(host, "data"));
         etcd.args([
             "--listen-peer-urls",
-            &self.peer_url(host),
+            &self.listens(host),
             "--listen-client-urls",
             &self.client_url(host),
         ]);

@@ -50,6 +50,51 @@ fn every_member_is_rebuilt_whatever_the_order_and_the_data_stays() {
 }
 
 #[test]
+fn a_founding_that_never_reached_a_majority_begins_anew_with_corrected_addresses() {
+    let mut cluster = Cluster::new(3);
+    cluster.write_addresses(&["http://127.0.0.1:1", "http://127.0.0.1:2", "http://127.0.0.1:3"]);
+    let stuck = cluster.begin(ALL)["cluster"]["cluster_id"].clone();
+    assert_eq!(cluster.cluster_id(0), stuck.as_str().unwrap());
+    assert_eq!(cluster.etcdctl(0, &["endpoint", "health"]), None);
+    let again = cluster.decide(ALL, ALL).0;
+    assert_eq!(
+        (&again["cluster"]["cluster_id"], &again["steps"]["host0"]["step"]),
+        (&stuck, &json!("start"))
+    );
+
+    cluster.write_addresses(&[]);
+    assert_eq!(steps(&mut cluster, ALL), ["found", "found", "found"]);
+    assert_eq!(cluster.members(0), names(ALL));
+    assert_ne!(cluster.cluster_id(0), stuck.as_str().unwrap());
+    assert_eq!(steps(&mut cluster, ALL), ["start", "start", "start"]);
+    assert!(!cluster.decide(ALL, ALL).changed(), "a further run changes nothing");
+}
+
+#[test]
+fn members_with_one_address_are_refused_by_name() {
+    let mut cluster = Cluster::new(3);
+    cluster.write_addresses(&["https://127.0.0.1:2380", "https://10.0.0.2:2380", "https://127.0.0.1:2380"]);
+    let refusal = cluster.refuses(ALL);
+    assert!(refusal.contains("host0 and host2 have the same peer URL, https://127.0.0.1:2380"), "{refusal}");
+}
+
+#[test]
+fn nothing_is_founded_with_a_name_that_a_host_cannot_resolve() {
+    let mut cluster = Cluster::new(2);
+    cluster.write_addresses(&["https://nobody.invalid:2380"]);
+    let begin = std::time::Instant::now();
+    let decided = cluster.decide(&[0, 1], &[0, 1]).0;
+    assert!(begin.elapsed().as_secs() < 20, "ten seconds for each host, which look one after another here");
+    for host in ["host0", "host1"] {
+        let reason = decided["steps"][host]["msg"].as_str().unwrap();
+        assert!(
+            reason.contains("host0 cannot resolve nobody.invalid; host1 cannot resolve nobody.invalid"),
+            "{reason}"
+        );
+    }
+}
+
+#[test]
 fn a_start_without_data_founds_nothing() {
     let mut cluster = founded();
     cluster.wipe(1);

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import subprocess
 import time
 import unittest
 
@@ -89,6 +90,13 @@ class Etcd(unittest.TestCase):
             self.assertIn(f"fatal: [{host}]", run.play("Say what has failed"))
         self.assertIn("etcd: etcd is not founded yet", run.play("Say what has failed"))
         self.assertIn("host3 did not answer", run.play("Say what has failed"))
+
+    def test_the_operators_account_can_look_at_it(self):
+        command = ["ssh", "-F", self.cluster.directory / "ssh_config", "host1", "id -u; minicluster-etcdctl member list"]
+        said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
+        self.assertNotEqual(said[0], "0")
+        self.assertEqual(len(said[1:]), len(CORE))
+        self.cluster.on("host1", "if runuser -u nobody -- cat /etc/credentials/x509/etcd/client/private_key.pem; then exit 1; fi")
 
     def test_it_is_one_cluster_whatever_was_killed(self):
         self.assertEqual([run.status for run in self.killed], [-9, -9, -9], self.killed[-1].text)

@@ -75,6 +75,14 @@ fn nothing_anywhere_is_founded_and_remembered_first() {
 }
 
 #[test]
+fn nothing_is_founded_while_a_host_cannot_resolve_the_others() {
+    let lost = Observation { unresolved: vec!["c".into(), "a name that nobody dials".into()], ..empty() };
+    let it = decision(None, ALL, vec![("a", empty()), ("b", lost), ("c", empty())]);
+    assert_eq!(steps(&it), [("a", "refuse"), ("b", "refuse"), ("c", "refuse")]);
+    assert!(refusal(&it, "a").starts_with("etcd is not founded: b cannot resolve c. Members"), "{it:?}");
+}
+
+#[test]
 fn nothing_is_founded_while_a_host_is_out_of_sight() {
     let it = decision(None, ALL, vec![("b", empty()), ("c", empty())]);
     assert!(refusal(&it, "b").contains("a did not answer"));
@@ -99,8 +107,75 @@ fn a_founding_that_started_nothing_takes_the_hosts_as_they_are_now() {
         &["a", "b", "c", "d"],
         vec![("a", empty()), ("b", empty()), ("c", empty()), ("d", empty())],
     );
-    assert_eq!(it.record, Some(Record::founding(TOKEN, &hosts(&["a", "b", "c", "d"]))));
+    let anew = it.record.unwrap();
+    assert_eq!(
+        anew,
+        record(State::Founding).given_up_for(Record::founding(TOKEN, &hosts(&["a", "b", "c", "d"])))
+    );
     assert_eq!(it.steps["d"], Step::Found);
+}
+
+#[test]
+fn a_founding_that_never_elected_a_leader_begins_anew_with_the_addresses_of_now() {
+    let stuck = Record::founding("earlier", &BTreeMap::from([("a".into(), "https://a.wrong:2380".into())]));
+    let stuck = Record::founding("earlier", &stuck.members.into_iter().chain(hosts(&["b", "c"])).collect());
+    let old = |last_index| holds(stuck.cluster_id, 1, last_index);
+    let it = decision(Some(stuck.clone()), ALL, vec![("a", old(3)), ("b", old(3)), ("c", empty())]);
+    assert_eq!(steps(&it), [("a", "found"), ("b", "found"), ("c", "found")]);
+    let anew = it.record.unwrap();
+    assert_eq!((&anew.members, &anew.token[..]), (&hosts(ALL), TOKEN));
+    // Killed when the first has started: its data is of the new founding.
+    let new = holds(anew.cluster_id, 1, 3);
+    let it = decision(Some(anew.clone()), ALL, vec![("a", new.clone()), ("b", old(3)), ("c", empty())]);
+    assert_eq!(steps(&it), [("a", "start"), ("b", "found"), ("c", "found")]);
+    // One that missed it is taken in later.
+    let founded = Record { state: State::Founded, ..anew.clone() };
+    let elected = Observation { data: new.data.map(|it| Data { last_index: 9, ..it }), ..new.clone() };
+    let it = decision(Some(founded), ALL, vec![("a", elected.clone()), ("b", old(3)), ("c", elected)]);
+    assert_eq!(steps(&it), [("a", "start"), ("b", "join"), ("c", "start")]);
+
+    for (case, seen) in [
+        ("a leader was elected", vec![("a", old(3)), ("b", old(4)), ("c", empty())]),
+        ("a founder is out of sight", vec![("a", old(3)), ("b", old(3))]),
+    ] {
+        let it = decision(Some(stuck.clone()), ALL, seen);
+        assert_eq!(it.record.unwrap().token, "earlier", "{case}");
+    }
+}
+
+#[test]
+fn a_founding_is_given_up_only_where_neither_it_nor_the_next_can_elect_beside_the_other() {
+    let begins_anew = |expected: &[&str], with_data: &[&str]| {
+        let seen = |it: &&str| if with_data.contains(it) { holds(ours(), 1, 3) } else { empty() };
+        let seen = expected.iter().map(|it| (*it, seen(it))).collect();
+        decision(Some(record(State::Founding)), expected, seen).record != Some(record(State::Founding))
+    };
+    for (case, expected, with_data, anew) in [
+        ("one more founder", &["a", "b", "c", "d"][..], &["a", "b"][..], true),
+        ("so many more that they are enough", &["a", "b", "c", "d", "e"], &["a", "b"], false),
+        ("nothing was started", &["a", "b", "c", "d", "e"], &[], true),
+        ("a founder left, and may hold what one more has lost", &["a", "b"], &["a"], false),
+        ("a founder left, which alone was no majority", &["a", "b"], &["a", "b"], true),
+        ("a founder was exchanged, and could elect with one more", &["a", "b", "d"], &["a", "b"], false),
+    ] {
+        assert_eq!(begins_anew(expected, with_data), anew, "{case}");
+    }
+}
+
+#[test]
+fn a_founding_that_elected_a_leader_after_it_was_given_up_is_the_cluster() {
+    let next = Record::founding("next", &hosts(&["a", "b", "c", "d"]));
+    let given_up = record(State::Founding).given_up_for(next.clone());
+    let elected = |member| holds(ours(), member, 4);
+    let seen =
+        vec![("a", elected(1)), ("b", elected(2)), ("c", holds(next.cluster_id, 3, 4)), ("d", empty())];
+    let it = decision(Some(given_up.clone()), &["a", "b", "c", "d"], seen);
+    assert_eq!(steps(&it)[..2], [("a", "start"), ("b", "start")]);
+    assert_eq!(it.record.map(|it| (it.cluster_id, it.state)), Some((ours(), State::Founded)));
+    let seen = vec![("a", elected(1)), ("b", empty()), ("c", empty()), ("d", empty())];
+    let it = decision(Some(given_up.clone()), &["a", "b", "c", "d"], seen);
+    assert_eq!(steps(&it)[0].1, "refuse", "one host alone is not believed");
+    assert_eq!(it.record, Some(given_up));
 }
 
 #[test]
@@ -133,6 +208,25 @@ fn without_a_majority_nobody_joins_and_the_message_names_the_restore() {
     let it = decision(Some(record(State::Founded)), ALL, seen);
     assert!(refusal(&it, "a").contains("restore.yml -e etcd_snapshot=FILE"));
     assert_eq!(steps(&it), [("a", "refuse"), ("b", "refuse"), ("c", "start")]);
+}
+
+#[test]
+fn a_new_member_that_a_run_is_limited_to_is_not_advised_to_restore() {
+    let it = decision(Some(record(State::Founded)), &["a", "b", "c", "d"], vec![("d", empty())]);
+    let reason = refusal(&it, "d");
+    assert!(reason.contains("a, b, c were not looked at in this run. Run again without --limit"), "{reason}");
+    assert!(!reason.contains("restore"), "{reason}");
+    let seen = vec![("a", empty()), ("b", empty())];
+    let it = decision(Some(record(State::Founded)), ALL, seen);
+    assert!(refusal(&it, "a").contains("restore.yml"), "the third alone is no majority");
+}
+
+#[test]
+fn hosts_that_were_exchanged_all_at_once_are_told_of_the_former_ones() {
+    let seen = vec![("d", empty()), ("e", empty()), ("f", empty())];
+    let it = decision(Some(record(State::Founded)), &["d", "e", "f"], seen);
+    let reason = refusal(&it, "d");
+    assert!(reason.contains("which a, b, c founded: were its hosts exchanged all at once?"), "{reason}");
 }
 
 #[test]

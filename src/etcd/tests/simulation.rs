@@ -24,6 +24,8 @@ enum Event {
     Group(u8),
     /// The control node loses its record.
     LoseRecord,
+    /// The inventory has another address for a host, which may be wrong.
+    Address(usize, bool),
 }
 
 /// What a host says that was taken over. Numbers choose among what there is, so that lies are near the truth.
@@ -41,6 +43,8 @@ struct World {
     group: BTreeSet<usize>,
     disks: Vec<Option<Data>>,
     on: Vec<bool>,
+    /// Whether what the inventory has for a host is its address.
+    works: Vec<bool>,
     record: Option<Record>,
     members: BTreeMap<Id, Vec<Member>>,
     runs: u64,
@@ -50,8 +54,9 @@ fn name(host: usize) -> String {
     format!("host{host}")
 }
 
-fn url(host: usize) -> String {
-    format!("https://{}:2380", name(host))
+/// Where a host is, or where nobody answers.
+fn url(host: usize, works: bool) -> String {
+    format!("https://{}:2380", if works { name(host) } else { format!("{}.wrong", name(host)) })
 }
 
 fn set(mask: u8) -> BTreeSet<usize> {
@@ -65,10 +70,15 @@ impl World {
             group: set(0b111),
             disks,
             on: vec![true; HOSTS],
+            works: vec![true; HOSTS],
             record: None,
             members: BTreeMap::new(),
             runs: 0,
         }
+    }
+
+    fn url(&self, host: usize) -> String {
+        url(host, self.works[host])
     }
 
     fn has_majority(&self, cluster: Id) -> bool {
@@ -80,7 +90,8 @@ impl World {
                         .is_some_and(|disk| (disk.cluster_id, disk.member_id) == (cluster, it.id))
             })
         };
-        members.iter().filter(running).count() > members.len() / 2
+        let found = |it: &&Member| !it.peer_urls[0].contains("wrong");
+        members.iter().filter(running).filter(found).count() > members.len() / 2
     }
 
     /// A majority elects a leader; everyone who runs hears of it.
@@ -107,7 +118,7 @@ impl World {
         let list = data.filter(|_| self.on[host]).and_then(|it| self.members.get(&it.cluster_id));
         let waits = list.into_iter().flatten().filter(|it| it.name.is_empty());
         let announced = waits.flat_map(|it| it.peer_urls.clone()).filter(|_| members.is_none()).collect();
-        Observation { data, members, announced }
+        Observation { data, members, announced, ..Observation::default() }
     }
 
     fn tell(&self, lie: &Lie) -> Observation {
@@ -124,7 +135,7 @@ impl World {
                 known.iter().enumerate().filter(|(at, it)| mask >> (at % 8) & 1 == 1 || it.id == own);
             let mut members: Vec<Member> = listed.map(|(_, it)| (*it).clone()).collect();
             if members.iter().all(|it| it.id != own) {
-                members.push(Member { id: own, name: name(0), peer_urls: vec![url(0)] });
+                members.push(Member { id: own, name: name(0), peer_urls: vec![self.url(0)] });
             }
             for member in members.iter_mut().filter(|_| moved) {
                 *member =
@@ -132,7 +143,12 @@ impl World {
             }
             members
         });
-        Observation { data, members, announced: set(lie.announced).into_iter().map(url).collect() }
+        Observation {
+            data,
+            members,
+            announced: set(lie.announced).into_iter().map(|it| self.url(it)).collect(),
+            ..Observation::default()
+        }
     }
 
     /// What a host says: the truth, unless it is one of fewer than half of the group.
@@ -149,7 +165,7 @@ impl World {
             writes = writes.checked_sub(1)?;
             Some(())
         };
-        let expected = self.group.iter().map(|it| (name(*it), url(*it))).collect();
+        let expected = self.group.iter().map(|it| (name(*it), self.url(*it))).collect();
         let seen: Vec<usize> = self.group.intersection(reached).copied().collect();
         let observed = seen.iter().map(|it| (name(*it), self.word(*it, &lies))).collect();
         let situation = Situation { record: self.record.clone(), expected, observed };
@@ -162,12 +178,21 @@ impl World {
         self.record.clone_from(&decision.record);
         for host in &seen {
             match decision.steps[&name(*host)] {
-                Step::Found if self.disks[*host].is_none() => {
+                Step::Found if self.has_nothing(*host) => {
                     write()?;
                     self.found(*host, &lies);
                 }
                 Step::Start | Step::Readdress => self.on[*host] = true,
                 _ => {}
+            }
+        }
+        for host in seen.iter().filter(|it| decision.steps[&name(**it)] == Step::Readdress) {
+            let (url, disk) = (self.url(*host), self.disks[*host]?);
+            if self.has_majority(disk.cluster_id) {
+                let members = self.members.get_mut(&disk.cluster_id)?;
+                if let Some(own) = members.iter_mut().find(|it| it.id == disk.member_id) {
+                    own.peer_urls = vec![url];
+                }
             }
         }
         self.elect();
@@ -178,7 +203,7 @@ impl World {
             }
             write()?;
             // Who removes it looks at its own list.
-            let expected = self.group.iter().map(|it| (name(*it), url(*it))).collect();
+            let expected = self.group.iter().map(|it| (name(*it), self.url(*it))).collect();
             if self.members[&cluster].iter().any(|it| it.id == member.id && it.is_of(&expected)) {
                 continue;
             }
@@ -189,11 +214,11 @@ impl World {
         for host in seen.iter().filter(|it| matches!(decision.steps[&name(**it)], Step::Join | Step::Rejoin))
         {
             // Each host looks at its own disk again: it knows its own lies.
-            if self.disks[*host].is_some() && decision.steps[&name(*host)] == Step::Join {
-                continue;
-            }
-            write()?;
-            if let Some(data) = self.disks[*host].filter(|_| !lies.contains_key(host)) {
+            if decision.steps[&name(*host)] == Step::Join {
+                if !self.has_nothing(*host) {
+                    continue;
+                }
+            } else if let Some(data) = self.disks[*host].filter(|_| !lies.contains_key(host)) {
                 // It asks the others again, and its own etcd.
                 let words: Vec<_> = seen.iter().filter_map(|it| self.word(*it, &lies).members).collect();
                 let words = words.iter().map(Vec::as_slice);
@@ -203,26 +228,25 @@ impl World {
                 let listed = self.members[&data.cluster_id].iter().any(|it| it.id == data.member_id);
                 assert!(!listed, "the data of a member is put aside");
             }
+            write()?;
             self.disks[*host] = None;
             write()?;
-            let own = |it: &Member| it.peer_urls == [url(*host)];
-            if self.has_majority(cluster)
-                && !self.members[&cluster].iter().any(|it| own(it) && it.name.is_empty())
-            {
+            let own_url = self.url(*host);
+            let own = |it: &Member| it.name == name(*host) || it.peer_urls == [own_url.clone()];
+            let announced = |it: &Member| it.name.is_empty() && it.peer_urls == [own_url.clone()];
+            if self.has_majority(cluster) && !self.members[&cluster].iter().any(announced) {
                 self.members.get_mut(&cluster)?.retain(|it| !own(it));
                 write()?;
-                let id = member_id(&format!("{cluster} {}", self.runs), &url(*host));
+                let id = member_id(&format!("{cluster} {}", self.runs), &own_url);
                 self.members.get_mut(&cluster)?.push(Member {
                     id,
                     name: String::new(),
-                    peer_urls: vec![url(*host)],
+                    peer_urls: vec![own_url.clone()],
                 });
                 write()?;
             }
-            let Some(entry) = self
-                .members
-                .get_mut(&cluster)
-                .and_then(|it| it.iter_mut().find(|it| own(it) && it.name.is_empty()))
+            let Some(entry) =
+                self.members.get_mut(&cluster).and_then(|it| it.iter_mut().find(|it| announced(it)))
             else {
                 continue;
             };
@@ -234,9 +258,14 @@ impl World {
         Some(())
     }
 
+    /// Whether it has no data, or what is left of a founding that was given up: each host looks at its own disk again.
+    fn has_nothing(&self, host: usize) -> bool {
+        self.disks[host].is_none_or(|it| self.record.as_ref().is_some_and(|record| record.has_abandoned(it)))
+    }
+
     fn found(&mut self, host: usize, lies: &BTreeMap<usize, Lie>) {
         let record = self.record.as_ref().unwrap();
-        assert!(self.disks[host].is_none(), "data is never overwritten");
+        assert!(self.disks[host].is_none_or(|it| it.last_index < 100), "data is never overwritten");
         let id = cluster_id(&record.token, &record.members);
         // What only a host knows that lies is lost with it.
         let honest = self.disks.iter().enumerate().filter(|(host, _)| !lies.contains_key(host));
@@ -265,6 +294,7 @@ impl World {
             Event::Switch(host) => self.on[*host] ^= true,
             Event::Group(mask) => self.group = set(*mask),
             Event::LoseRecord => self.record = None,
+            Event::Address(host, works) => self.works[*host] = *works,
         }
         self.elect();
     }
@@ -286,13 +316,16 @@ fn event(last: Event) -> impl Strategy<Value = Event> {
         2 => (0..HOSTS).prop_map(Event::Switch),
         1 => match last {
             Event::Group(_) => (1..32_u8).prop_map(Event::Group).boxed(),
+            Event::Address(..) => (0..HOSTS, any::<bool>()).prop_map(|(host, works)| Event::Address(host, works)).boxed(),
             last => Just(last).boxed(),
         },
     ]
 }
 
-/// Where a majority is left in the group, two undisturbed runs make every host of it a member, and nobody else.
+/// Where a majority is left in the group, two undisturbed runs with addresses that are right make every host of it a
+/// member, and nobody else.
 fn heals(world: &mut World) {
+    founds(world);
     let Some(cluster) = world.record.as_ref().map(|it| it.cluster_id) else { return };
     for host in 0..HOSTS {
         world.on[host] &= world.group.contains(&host);
@@ -307,11 +340,33 @@ fn heals(world: &mut World) {
     if world.group.len() - world.group.iter().filter(removed).count() < words_needed(world.group.len()) {
         return;
     }
+    // A member that is moved to where nobody answers is lost to the others.
+    world.works = vec![true; HOSTS];
     let all = set(0xff);
     assert_eq!((world.run(&all, usize::MAX, &[]), world.run(&all, usize::MAX, &[])), (Some(()), Some(())));
     let names: BTreeSet<String> = world.members[&cluster].iter().map(|it| it.name.clone()).collect();
     assert_eq!(names, world.group.iter().map(|it| name(*it)).collect());
     assert!(world.group.iter().all(|it| world.disks[*it].is_some_and(|it| it.cluster_id == cluster)));
+}
+
+/// A founding that never reached a majority is no trap: with all founders there, at addresses that are right, there is one.
+fn founds(world: &mut World) {
+    let of_group = |it: &String| world.group.iter().any(|host| name(*host) == *it);
+    let founding = world.record.as_ref().filter(|it| it.state == State::Founding);
+    if founding.is_none_or(|it| !it.members.keys().all(of_group))
+        || world.disks.iter().flatten().any(|it| it.last_index >= 100)
+        || world
+            .group
+            .iter()
+            .any(|it| world.disks[*it].is_some_and(|disk| !world.members.contains_key(&disk.cluster_id)))
+    {
+        return;
+    }
+    world.works = vec![true; HOSTS];
+    let all = set(0xff);
+    assert_eq!((world.run(&all, usize::MAX, &[]), world.run(&all, usize::MAX, &[])), (Some(()), Some(())));
+    let founded = world.record.as_ref().unwrap();
+    assert!(world.has_majority(founded.cluster_id), "{founded:?} is stuck");
 }
 
 proptest! {
@@ -320,6 +375,16 @@ proptest! {
     #[test]
     fn the_group_changes(events in prop::collection::vec(event(Event::Group(0)), 1..30)) {
         let mut world = World::new();
+        for event in &events {
+            world.happens(event);
+        }
+        heals(&mut world);
+    }
+
+    #[test]
+    fn addresses_are_wrong(events in prop::collection::vec(event(Event::Address(0, true)), 1..30)) {
+        let mut world = World::new();
+        world.works = vec![false, false, true, true, true];
         for event in &events {
             world.happens(event);
         }
