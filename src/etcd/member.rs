@@ -62,8 +62,12 @@ arguments! {
 pub enum Plan {
     /// Nothing; this was seen.
     Observe(Observation),
-    /// Start, unless it runs already.
-    Start(Host, bool),
+    /// Nothing: it runs.
+    Runs,
+    /// Start.
+    Start(Host),
+    /// Start again with what is on disk.
+    Restart(Host),
     /// Start without data, as a founder.
     Found(Host, String, BTreeMap<String, String>),
     /// Become a member.
@@ -105,15 +109,9 @@ impl Module for EtcdMember {
             patience: Duration::from_secs(params.timeout),
         };
         Ok(match params.step.as_str() {
-            "start" => {
-                let started = host.is_started()?;
-                Plan::Start(host, started)
-            }
+            "start" => Plan::start(host)?,
             // A founding that was interrupted has written meanwhile: nothing is lost by starting it.
-            "found" if data.is_some_and(|it| !host.has_abandoned(it)) => {
-                let started = host.is_started()?;
-                Plan::Start(host, started)
-            }
+            "found" if data.is_some_and(|it| !host.has_abandoned(it)) => Plan::start(host)?,
             "join" if data.is_some_and(|it| !host.has_abandoned(it)) => {
                 bail!("{} has data by now: run again", host.data_dir.display())
             }
@@ -152,9 +150,10 @@ impl Module for EtcdMember {
     fn predict(plan: &Plan, _: &Task) -> Outcome {
         let (before, after) = match plan {
             Plan::Observe(seen) => return observed(seen),
-            Plan::Start(_, true) => return Outcome::default(),
+            Plan::Runs => return Outcome::default(),
             Plan::Expel(_, ids) if ids.is_empty() => return Outcome::default(),
-            Plan::Start(..) => ("stopped".to_owned(), "started".to_owned()),
+            Plan::Start(_) => ("stopped".to_owned(), "started".to_owned()),
+            Plan::Restart(_) => ("healthy for nobody".to_owned(), "started again".to_owned()),
             Plan::Found(_, _, founders) => {
                 let founders: Vec<&str> = founders.keys().map(String::as_str).collect();
                 ("no data".to_owned(), format!("founds a cluster with {}", founders.join(", ")))
@@ -186,8 +185,9 @@ impl Module for EtcdMember {
     fn apply(plan: Plan, task: &Task) -> Result<Outcome> {
         let outcome = Self::predict(&plan, task);
         match plan {
-            Plan::Observe(_) | Plan::Start(_, true) => {}
-            Plan::Start(host, false) => host.start()?,
+            Plan::Observe(_) | Plan::Runs => {}
+            Plan::Start(host) => host.start()?,
+            Plan::Restart(host) => host.restart()?,
             Plan::Found(host, token, founders) => host.found(&token, &founders)?,
             Plan::Join(host) => host.join()?,
             Plan::Rejoin(host, member) => host.rejoin(member)?,
@@ -195,6 +195,16 @@ impl Module for EtcdMember {
             Plan::Expel(host, ids) => host.expel(&ids)?,
         }
         Ok(outcome)
+    }
+}
+
+impl Plan {
+    fn start(host: Host) -> Result<Self> {
+        Ok(match host {
+            host if !host.is_started()? => Self::Start(host),
+            host if host.is_stranded()? => Self::Restart(host),
+            _ => Self::Runs,
+        })
     }
 }
 

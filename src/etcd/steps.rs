@@ -16,12 +16,15 @@ use crate::{
         fault::point,
         files::{self, Attributes, Directory, File},
     },
-    node::{record_started, runs},
+    node::{is_outdated, record_started, runs},
 };
 
 const NO_MAJORITY: &str = "no majority of etcd's members answers, and without one this host cannot change the \
                            membership. Bring the other members back (systemctl status etcd), or restore a snapshot: \
                            ansible-playbook restore.yml -e etcd_snapshot=FILE";
+
+/// Members that are healthy have elected a leader by then.
+const ELECTION: Duration = Duration::from_secs(10);
 
 /// A host's etcd, as far as the steps need to know it.
 pub struct Host {
@@ -58,8 +61,37 @@ impl Host {
         self.unit.as_deref().map_or(Ok(true), runs)
     }
 
+    /// Whether it runs with something else than is on disk by now, and no member takes this host as a client. That is so
+    /// where all of them hold other trust anchors than their clients do; a restart then takes nothing away.
+    pub fn is_stranded(&self) -> Result<bool> {
+        let Some(unit) = &self.unit else { return Ok(false) };
+        if !is_outdated(&self.ledger, unit, &self.inputs)? {
+            return Ok(false);
+        }
+        let endpoints = [&self.own, &self.others].into_iter().flat_map(|it| it.endpoints.clone()).collect();
+        let all = Client { endpoints, ..self.own.clone() };
+        let begin = Instant::now();
+        while all.with_majority().is_none() {
+            if begin.elapsed() >= ELECTION {
+                return Ok(true);
+            }
+            // Other machines' state: there is no event to wait for.
+            thread::sleep(Duration::from_millis(200));
+        }
+        Ok(false)
+    }
+
     /// Starts what has data. Does not wait: no member is ready before the majority has started.
     pub fn start(&self) -> Result<()> {
+        self.bring_up("start")
+    }
+
+    /// Ends it and starts it with what is on disk. Does not wait, either.
+    pub fn restart(&self) -> Result<()> {
+        self.bring_up("restart")
+    }
+
+    fn bring_up(&self, how: &str) -> Result<()> {
         self.systemctl(&["unmask"])?;
         self.systemctl(&["enable"])?;
         if let Some(unit) = &self.unit {
@@ -67,7 +99,7 @@ impl Host {
             record_started(&self.ledger, "etcd", unit, &self.inputs)?;
             point("etcd_member:recorded");
         }
-        self.systemctl(&["start", "--no-block"])
+        self.systemctl(&[how, "--no-block"])
     }
 
     /// Starts without data, as one of `founders` (host → peer URL).

@@ -346,6 +346,17 @@ pub fn record_started(ledger: &Path, service: &str, unit: &str, inputs: &[PathBu
     ledger.save()
 }
 
+/// Whether `unit` owes a restart, or was last started with another definition or other `inputs` than are on disk.
+///
+/// # Errors
+/// systemd does not answer, or a file or the ledger cannot be read.
+pub fn is_outdated(ledger: &Path, unit: &str, inputs: &[PathBuf]) -> Result<bool> {
+    let unit = systemd::full_name(unit)?;
+    let records = Records::read(ledger)?;
+    let digest = Digest::of(&unit, &systemd::unit_path()?, inputs)?;
+    Ok(records.restarts.contains_key(&unit) || records.started.get(&unit).is_some_and(|it| *it != digest))
+}
+
 /// Whether `unit` runs, or is on its way with a process of its own: starting it would do nothing.
 ///
 /// # Errors

@@ -246,7 +246,8 @@ impl Cluster {
         let mut guard = Command::new("sh");
         guard
             .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/roles/etcd/templates/guard"))
-            .args([&name(host), "1"]);
+            .args([&name(host), "1"])
+            .args((0..self.hosts.len()).filter(|it| *it != host).map(|it| self.client_url(it)));
         let output = guard.env("PATH", format!("{}:{}", bin.display(), self.path)).output().unwrap();
         (!output.status.success()).then(|| String::from_utf8(output.stderr).unwrap())
     }
