@@ -56,6 +56,8 @@ crate::arguments! {
         pub backdate: String => Argument::str().default("1h"),
         /// The type of key that is certified.
         pub key_type: KeyType => Argument::str().default("ecdsa_p256").choices(KeyType::CHOICES),
+        /// Whether `x509_ca` rebuilds the index before: a check then counts on what is left of it.
+        pub rebuild_index: bool => Argument::bool().default(false),
         /// Vault password file with which the CA's key is encrypted at rest; empty: it is not.
         pub vault_password_file: String => Argument::path().default(""),
         /// The `ansible-vault` to run.
@@ -84,7 +86,8 @@ impl Module for X509Sign {
         variables::refuse_facts(params.inject_facts_as_vars)?;
         let policy = Policy::new(&params.lifetime, &params.backdate, 0.0, params.key_type)?;
         let store = if task.check_mode {
-            Store::read(&params.private_dir)?
+            let read = if params.rebuild_index { Store::salvage } else { Store::read };
+            read(&params.private_dir)?
         } else {
             Store::lock(&params.private_dir, false)?
         };

@@ -77,7 +77,10 @@ fn a_damaged_index_is_refused_and_rebuilt_from_the_hosts() {
                 "{how}: {said}"
             );
         }
-        cluster.authority(&evidence(&cluster)).with("rebuild_index", true).run();
+        let rebuilds = || cluster.authority(&evidence(&cluster)).with("rebuild_index", true);
+        assert!(rebuilds().check().run().changed());
+        cluster.sign(&json!({})).with("rebuild_index", true).check().run();
+        rebuilds().run();
         assert_eq!(cluster.run(), ["install host1"], "{how}: a new list, and nothing is issued anew");
         assert!(cluster.run().is_empty(), "{how}");
         assert!(is_refused(&cluster), "{how}");
