@@ -1,5 +1,5 @@
 # make            build all programs and install them where Ansible finds them
-# make target=aarch64-unknown-linux-musl    the modules for hosts of another architecture, see README.md
+# make target=aarch64-unknown-linux-musl    the modules for hosts of another architecture, see docs/limits.md
 # make demo       five local hosts become a cluster; make demo-down removes them
 # make demo-bootstrap   three machines, given nothing but a boot configuration, become one; make demo-bootstrap-down
 # make check      formats, lints, unit and process tests: what to run before every commit

@@ -190,15 +190,15 @@ fn a_service_on_a_whole_group_is_published_with_it_as_child() {
     assert_eq!(published["all_over"]["children"], serde_json::json!(["a", "b", "c"]));
 }
 
-/// What the README shows, and a service that runs on one host of a group below another.
+/// What docs/getting-started.md shows, and a service that runs on one host of a group below another.
 #[test]
 fn hosts_keep_the_order_of_the_file() {
-    let readme = Case {
+    let documented = Case {
         services: |_, _| {
             vec![service("core_service", vec![0, 1, 2]), service("everywhere", vec![0, 1, 2, 3])]
         },
         ..Case::plain(
-            "the README's hosts".to_owned(),
+            "the hosts of docs/getting-started.md".to_owned(),
             "host1\nhost2\nhost3\nhost4\n[core]\nhost[1:3]\n".to_owned(),
         )
     };
@@ -206,7 +206,7 @@ fn hosts_keep_the_order_of_the_file() {
         services: |_, _| vec![service("one", vec![2]), service("everywhere", vec![0, 1, 2])],
         ..Case::plain("one instance".to_owned(), "[core]\nn[1:3]\n[top:children]\ncore\n".to_owned())
     };
-    assert_equal(vec![readme, one_instance], None);
+    assert_equal(vec![documented, one_instance], None);
 }
 
 #[test]
