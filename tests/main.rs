@@ -7,6 +7,7 @@ mod support;
 mod action_plugins;
 mod argument_spec;
 mod become_user;
+mod docs;
 mod earlier;
 mod election;
 mod enrol;
