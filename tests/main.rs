@@ -33,6 +33,7 @@ mod services;
 mod shell;
 mod ssh;
 mod supply;
+mod system_accounts;
 mod tree;
 mod turndown_role;
 mod turns;

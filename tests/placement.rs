@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use minicluster::placement::{Cluster, Demands, Lock, Placement, place};
+use minicluster::placement::{Cluster, Demands, Lock, Placement, Uids, place};
 use minicluster::services::Services;
 
 /// A cluster of hosts with this name and these numbers.
@@ -44,17 +44,17 @@ fn placed(cluster: &Cluster, services: &Services, lock: &Lock) -> (Placement, Lo
     assert_eq!(mistakes, []);
     let (placement, mistakes) = place(cluster, &demands, lock);
     assert_eq!(mistakes, []);
-    let lock = Lock::of(cluster, &demands, &placement);
+    let lock = Lock::of(cluster, &demands, &placement, &Uids::default());
     (placement, lock)
 }
 
 /// Instances of services in both that are gone from their host.
 fn moves(before: &Lock, after: &Lock) -> usize {
     let gone = |(name, hosts): (&String, &minicluster::placement::Instances)| {
-        let now = after.0.get(name)?;
+        let now = after.instances.get(name)?;
         Some(hosts.keys().filter(|host| !now.contains_key(*host)).count())
     };
-    before.0.iter().filter_map(gone).sum()
+    before.instances.iter().filter_map(gone).sum()
 }
 
 struct Moves {

@@ -267,7 +267,7 @@ fn a_lock_that_was_lost_or_cut_is_refused_and_an_older_one_is_read() {
     module.run();
     let path = directory.path().join("services.lock");
     let whole = std::fs::read_to_string(&path).expect("it was written");
-    let old = whole.replace("minicluster-lock 2", "minicluster-lock 1").replace("end\n", "");
+    let old = whole.replace("minicluster-lock 3", "minicluster-lock 1").replace("end\n", "");
     std::fs::write(&path, old).expect("it is writable");
     assert!(module.run().changed());
     assert_eq!(std::fs::read_to_string(&path).expect("it is there"), whole);
@@ -321,4 +321,75 @@ fn a_role_without_service_setup_is_noted() {
             .ends_with("`- {role: service_setup, service: bare}` to the dependencies in its meta/main.yml"),
         "{notes:?}"
     );
+}
+
+/// The lines of the lock that are about uids.
+fn uids(directory: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(directory.join("services.lock")).expect("the lock was written");
+    text.lines().filter(|line| line.starts_with("uid ")).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_user_gets_a_uid_and_keeps_it() {
+    let services =
+        "web: {}\nbatch: {}\nother: {user: web}\nmine: {user: prometheus}\noff: {enabled: false}\n";
+    let (directory, module) = cluster(&[("hosts", HOSTS), ("services.yml", services)]);
+    module.converges(directory.path());
+    // Both names choose 422. Users of Debian's packages have none, nor have services that are off.
+    assert_eq!(uids(directory.path()), ["uid batch 422", "uid web 423"]);
+
+    // A service that is gone keeps its uid, and comes back to it; a limited run changes nothing about that.
+    std::fs::write(directory.path().join("services.yml"), "web: {}\n").expect("it is writable");
+    module.clone().with("limited", true).run();
+    module.run();
+    assert_eq!(uids(directory.path()), ["uid batch 422", "uid web 423"]);
+    std::fs::write(directory.path().join("services.yml"), "web: {}\nbatch: {}\nanna: {}\n")
+        .expect("it is writable");
+    module.run();
+    assert_eq!(uids(directory.path())[1..], ["uid batch 422", "uid web 423"]);
+}
+
+#[test]
+fn a_lock_from_before_uids_gets_them_and_nothing_else_changes() {
+    let locked = "minicluster-lock 2\nweb b\nend\n";
+    let (directory, module) = cluster(&[
+        ("hosts", HOSTS),
+        ("services.yml", "web: {num_instances: 1}\n"),
+        ("services.lock", locked),
+    ]);
+    module.converges(directory.path());
+    assert_eq!(lock(directory.path()), ["web b"]);
+    assert_eq!(uids(directory.path()), ["uid web 422"]);
+}
+
+#[test]
+fn a_merge_that_gave_one_uid_to_two_services_is_refused() {
+    let locked = "minicluster-lock 3\nuid web 422\nend\nminicluster-lock 3\nuid batch 422\nend\n";
+    let (directory, module) =
+        cluster(&[("hosts", HOSTS), ("services.yml", "web: {}\nbatch: {}\n"), ("services.lock", locked)]);
+    let message = module.fail();
+    let expected = "services.lock:5: uid 422 is given to 'batch' here and to 'web' in line 2";
+    assert!(message.contains(expected) && message.contains("remove the line of the user"), "{message}");
+    // The remedy.
+    std::fs::write(directory.path().join("services.lock"), locked.replace("uid batch 422\n", ""))
+        .expect("it is writable");
+    module.run();
+    assert_eq!(uids(directory.path()), ["uid batch 423", "uid web 422"]);
+}
+
+#[test]
+fn where_no_uid_is_left_the_user_is_named() {
+    let lines: Vec<String> = (400..900).map(|uid| format!("uid u{uid} {uid}")).collect();
+    let locked = format!("minicluster-lock 3\n{}\nend\n", lines.join("\n"));
+    let (directory, module) =
+        cluster(&[("hosts", HOSTS), ("services.yml", "web: {}\n"), ("services.lock", &locked)]);
+    let message = module.fail();
+    assert!(
+        message.contains("services.lock: no uid from 400 to 899 is left for user 'web': remove"),
+        "{message}"
+    );
+    std::fs::write(directory.path().join("services.lock"), locked.replace("uid u777 777\n", ""))
+        .expect("it is writable");
+    module.run();
+    assert!(uids(directory.path()).contains(&"uid web 777".to_owned()));
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::support::Random;
 use minicluster::placement::{
-    Cluster, Demands, HostId, Instances, Lock, Placement, Standing, place, rebalance,
+    Cluster, Demands, HostId, Instances, Lock, Placement, Standing, Uids, place, rebalance,
 };
 use minicluster::services::Services;
 
@@ -75,7 +75,7 @@ impl Case {
         let cluster = self.cluster();
         let demands = self.demands(&cluster);
         let (placement, mistakes) = place(&cluster, &demands, lock);
-        let recorded = Lock::of(&cluster, &demands, &placement);
+        let recorded = Lock::of(&cluster, &demands, &placement, &Uids::default());
         (demands, placement, recorded, mistakes.is_empty())
     }
 }
@@ -189,7 +189,7 @@ fn only_what_must_move_moves() {
             return;
         }
         for demand in demands.0.iter().filter(|demand| demand.name != "aaa") {
-            let (was, is) = (&before.0[&demand.name], &after.0[&demand.name]);
+            let (was, is) = (&before.instances[&demand.name], &after.instances[&demand.name]);
             for host in was.keys().filter(|host| changed.hosts.contains(host)) {
                 assert!(
                     is.contains_key(host),
@@ -252,7 +252,7 @@ fn a_rebalanced_placement_stays() {
         assert!(squares(&even.load) < squares(&placement.load) || moves == 0, "{case:?}");
         improved.set(improved.get() + moves);
         if satisfiable {
-            let lock = Lock::of(&grown.cluster(), &demands, &even);
+            let lock = Lock::of(&grown.cluster(), &demands, &even, &Uids::default());
             let (_, again, recorded, still) = grown.place(&lock);
             assert!(still, "rebalancing breaks a constraint: {case:?}");
             assert_eq!(

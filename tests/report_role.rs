@@ -32,6 +32,8 @@ fn run(arguments: &[&str]) -> (String, Option<i32>) {
         {"debug": {"msg": {"notes": "x"}}, "register": "site_placement"},
         {"set_fact": {"site_placement": {"notes": "{{ notes | default(['bare: its role does not depend on service_setup']) }}"}}},
         {"ping": {}, "register": "__common_prepared"},
+        {"set_fact": {"__common_accounts": {"kept": ["user 'web' keeps the uid 998"]}}, "when": "inventory_hostname in ['sick', 'works']"},
+        {"set_fact": {"__common_accounts": {"kept": []}}, "when": "inventory_hostname == 'breaks'"},
         {"fail": {"msg": "no disk"}, "when": "inventory_hostname == 'breaks'"},
         {"set_fact": {"core_failed": {"etcd": "no quorum"}}, "when": "inventory_hostname == 'works'"},
     ]);
@@ -56,6 +58,7 @@ fn everything_that_is_left_to_do_is_in_one_list() {
         "breaks: it could not be reached, or a task failed there: see above",
         "sick: web failed: broken on purpose. Mend that and run this again; --tags web is enough",
         "works: etcd failed: no quorum.",
+        "sick, works: user 'web' keeps the uid 998",
         "bare: its role does not depend on service_setup",
     ] {
         assert!(list.contains(line), "{line} is missing: {list}");

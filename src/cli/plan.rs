@@ -24,7 +24,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<Answer, Failure> 
     let text = if options.json {
         serde_json::to_string_pretty(&plan).map_err(|error| error.to_string())? + "\n"
     } else {
-        let preface = if workspace.lock.0.is_empty() && !plan.is_empty() {
+        let preface = if workspace.lock.instances.is_empty() && !plan.is_empty() {
             format!("{} records nothing yet, so everything is new.\n\n", workspace.paths.lock.display())
         } else {
             String::new()

@@ -40,7 +40,7 @@ pub fn run(files: Files, options: &Options) -> Result<Answer, Failure> {
     };
     let before = spread(&placement.load);
     let moves = rebalance(cluster, demands, &mut placement, options.moves, options.stateful);
-    let lock = Lock::of(cluster, demands, &placement);
+    let lock = Lock::of(cluster, demands, &placement, &workspace.uids);
     let mut text = vec![
         plan::show(&Plan::between(&workspace.new_lock(), &lock, |name| workspace.is_stateful(name))),
         format!(

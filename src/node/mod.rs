@@ -14,6 +14,7 @@ mod service_turndown;
 mod service_units;
 mod starting;
 pub mod state;
+mod system_accounts;
 pub mod systemd;
 mod waiting;
 
@@ -26,3 +27,4 @@ pub use service_health::ServiceHealth;
 pub use service_purge::ServicePurge;
 pub use service_turndown::ServiceTurndown;
 pub use service_units::{ServiceUnits, is_outdated, record_started, runs};
+pub use system_accounts::SystemAccounts;

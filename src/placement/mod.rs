@@ -10,6 +10,7 @@ mod rank;
 mod rebalance;
 mod room;
 mod seek;
+mod uids;
 
 pub use cluster::{Cluster, HostId};
 pub use demand::{Demand, Demands, Index};
@@ -19,3 +20,4 @@ pub use place::{Assignment, Placement, place};
 pub use plan::{Action, Change, Move, Plan};
 pub use rank::{NameHash, Purpose, preference};
 pub use rebalance::rebalance;
+pub use uids::{UIDS, Uids};

@@ -61,7 +61,7 @@ impl Plan {
     pub fn between(before: &Lock, after: &Lock, is_stateful: impl Fn(&str) -> bool) -> Self {
         let nothing = Instances::new();
         let mut plan = Self::default();
-        let mut names: Vec<&String> = before.0.keys().chain(after.0.keys()).collect();
+        let mut names: Vec<&String> = before.instances.keys().chain(after.instances.keys()).collect();
         names.sort();
         names.dedup();
         for name in names {

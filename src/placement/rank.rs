@@ -31,6 +31,12 @@ impl NameHash {
         hasher.write(name.as_bytes());
         Self(hasher.finish())
     }
+
+    /// A number below `limit` that the name alone decides.
+    #[must_use]
+    pub fn below(self, limit: u32) -> u32 {
+        u32::try_from(self.0 % u64::from(limit)).unwrap_or_default()
+    }
 }
 
 /// How much a service prefers a host; higher is better.

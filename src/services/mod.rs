@@ -17,7 +17,7 @@ pub use attribute::At;
 pub use check::check;
 pub use load::{Defined, Services};
 pub use merge::Reader;
-pub use published::{enable_variable, master_variable, metadata, variable_name, variables};
+pub use published::{enable_variable, master_variable, metadata, own_users, variable_name, variables};
 pub use schema::schema;
 pub use service::{Container, Credential, MonitoringEndpoint, PublicEndpoint, Service};
 pub use setup::without_setup;

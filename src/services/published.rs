@@ -1,8 +1,12 @@
 //! What playbooks see of a service: the variable `services` and the names of the others.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value as Json, json};
 
+use super::load::Services;
 use super::service::Service;
+use crate::host_name;
 
 /// The name of a service as part of a variable's name.
 #[must_use]
@@ -29,10 +33,21 @@ pub fn variables(name: &str, service: &Service) -> Vec<String> {
     std::iter::once(enable_variable(name)).chain(master).collect()
 }
 
-/// The metadata that roles and modules use, every default filled in. What only placement needs is left
-/// out: Ansible repeats this for every host in its own listings.
+/// The users that have the same number on every host: those of the operator's enabled services. Users of the cluster's own
+/// services are made by Debian's packages.
 #[must_use]
-pub fn metadata(service: &Service) -> Json {
+pub fn own_users(services: &Services) -> BTreeSet<&str> {
+    let is_core = |name: &str| host_name::SERVICES.contains(&name);
+    let (core, own): (Vec<_>, Vec<_>) = services.services.iter().partition(|(name, _)| is_core(name));
+    let core: BTreeSet<_> = core.iter().filter_map(|(_, it)| it.service.user.as_deref()).collect();
+    let own = own.into_iter().filter(|(_, it)| it.service.enabled);
+    own.filter_map(|(_, it)| it.service.user.as_deref()).filter(|user| !core.contains(user)).collect()
+}
+
+/// The metadata that roles and modules use, every default filled in. What only placement needs is left
+/// out: Ansible repeats this for every host in its own listings. `uid` is the number of its user.
+#[must_use]
+pub fn metadata(service: &Service, uid: Option<u32>) -> Json {
     json!({
         "clients": service.clients,
         "containers": service.containers,
@@ -42,6 +57,7 @@ pub fn metadata(service: &Service) -> Json {
         "role": service.role,
         "service_credentials": service.service_credentials,
         "stateful": service.stateful,
+        "uid": uid,
         "units": service.units,
         "user": service.user,
     })

@@ -4,7 +4,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::{Paths, Workspace};
 use crate::inventory::output::{self, ServiceGroup};
-use crate::services::{enable_variable, master_variable, metadata};
+use crate::services::{Service, enable_variable, master_variable, metadata};
 use crate::x509::names::Host;
 
 impl Workspace {
@@ -38,6 +38,10 @@ impl Workspace {
         enabled.chain(disabled).collect()
     }
 
+    fn metadata(&self, service: &Service) -> Json {
+        metadata(service, service.user.as_deref().and_then(|it| self.uids.get(it)))
+    }
+
     fn variables(&self) -> Map<String, Json> {
         let all = &self.services.services;
         let mut variables: Map<String, Json> =
@@ -50,7 +54,7 @@ impl Workspace {
         }
         let enabled = all.iter().filter(|(_, defined)| defined.service.enabled);
         let metadata: Map<String, Json> =
-            enabled.map(|(name, defined)| (name.clone(), metadata(&defined.service))).collect();
+            enabled.map(|(name, defined)| (name.clone(), self.metadata(&defined.service))).collect();
         variables.insert("services".into(), json!(output::packed(&json!(metadata))));
         variables.insert("minicluster_name".into(), json!(Host::NAME_TEMPLATE));
         let paths = json!({

@@ -17,7 +17,7 @@ use crate::ansible::files;
 use crate::diagnostic::{Diagnostic, Diagnostics, unreadable};
 use crate::host_name;
 use crate::inventory::Hosts;
-use crate::placement::{Cluster, Demands, Lock, Placement, Plan, place};
+use crate::placement::{Cluster, Demands, Lock, Placement, Plan, UIDS, Uids, place};
 use crate::services::{self, Services};
 use crate::yaml::Position;
 
@@ -42,6 +42,8 @@ pub struct Workspace {
     pub lock: Lock,
     /// Where each enabled service runs.
     pub placement: Placement,
+    /// The numbers of the services' users: those of the lock file, and new ones.
+    pub uids: Uids,
     /// What is known of the cluster's domain.
     pub domain: Domain,
 }
@@ -59,6 +61,10 @@ impl Workspace {
         mistakes.extend(wrong);
         mistakes.extend(services::check(&services));
         let lock = take(read_lock(&paths.lock), &mut mistakes).unwrap_or_default();
+        let mut uids = lock.uids.clone();
+        mistakes.extend(
+            uids.choose(&services::own_users(&services)).into_iter().map(|it| without_uid(&paths.lock, it)),
+        );
         mistakes.extend(overrides::find((&paths.hosts, hosts.as_ref()), directories, &services));
         if let Some(hosts) = hosts {
             let cluster = judge::cluster(&hosts, &services);
@@ -77,7 +83,7 @@ impl Workspace {
             mistakes.extend(ports::clashes(&hosts, &services, &demands, &placement));
             mistakes.extend(addresses::judge(&paths.hosts, &hosts, &demands, &placement));
             if mistakes.is_empty() {
-                return Ok(Self { paths, hosts, services, cluster, demands, lock, placement, domain });
+                return Ok(Self { paths, hosts, services, cluster, demands, lock, placement, uids, domain });
             }
         }
         mistakes.sort();
@@ -88,7 +94,7 @@ impl Workspace {
     /// The lock file that records the placement.
     #[must_use]
     pub fn new_lock(&self) -> Lock {
-        Lock::of(&self.cluster, &self.demands, &self.placement)
+        Lock::of(&self.cluster, &self.demands, &self.placement, &self.uids)
     }
 
     /// What is no mistake, but may not be meant.
@@ -120,7 +126,8 @@ impl Workspace {
         if known.keys().any(|it| !host_name::SERVICES.contains(&it.as_str())) {
             return None;
         }
-        let lost: Vec<_> = self.lock.0.iter().filter(|(name, _)| !known.contains_key(*name)).collect();
+        let lost: Vec<_> =
+            self.lock.instances.iter().filter(|(name, _)| !known.contains_key(*name)).collect();
         let lost: Vec<_> = lost
             .iter()
             .map(|(name, instances)| {
@@ -164,6 +171,15 @@ impl Workspace {
 
 fn take<T>(result: Result<T, Diagnostics>, mistakes: &mut Diagnostics) -> Option<T> {
     result.map_err(|wrong| mistakes.extend(wrong)).ok()
+}
+
+/// A user for which no number is left.
+fn without_uid(lock: &Path, user: &str) -> Diagnostic {
+    let (first, last) = (UIDS.start(), UIDS.end());
+    let message = format!(
+        "no uid from {first} to {last} is left for user '{user}': remove the 'uid' lines of users that no host has any more"
+    );
+    Diagnostic::of_file(&lock.display().to_string().into(), message)
 }
 
 fn read_hosts(path: &Path) -> Result<Hosts, Diagnostics> {

@@ -49,7 +49,7 @@ pub struct RecordPlacement;
 impl Module for RecordPlacement {
     const NAME: &'static str = "placement";
     const ABOUT: &'static str =
-        "Validate hosts and services, and record in services.lock where each service runs.";
+        "Validate hosts and services, and record in services.lock where each service runs, with which uid.";
     type Params = Params;
     type Plan = Plan;
 

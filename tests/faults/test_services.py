@@ -40,6 +40,11 @@ class Turndown(unittest.TestCase):
             self.runs(late)
             self.runs(ready)
             self.gone(present)
+        numbers = {cluster.on(host, "id -u hello; id -g hello") for host in before + [late, ready]}
+        self.assertEqual(len(numbers), 1, "each host has the number of services.lock")
+        uid, gid = map(int, numbers.pop().split())
+        self.assertTrue(uid == gid and 400 <= uid <= 899, f"{uid}, {gid}")
+        self.assertIn(f"uid hello {uid}", cluster.lock())
         # It comes back with the service it once had, which is elsewhere now.
         self.runs(absent)
         cluster.converges(*MOVE)
@@ -58,6 +63,7 @@ class Turndown(unittest.TestCase):
             cluster.on(host, "test -e /var/lib/hello/precious")
         cluster.converges(*meant)
         self.assertNotIn("leaving", cluster.lock(), "a whole run has nothing left to turn down")
+        self.assertIn(f"uid hello {uid}", cluster.lock(), "its number stays its own")
         run = cluster.converges()
         self.assertEqual(run.changed(), 0, run.text)
 
