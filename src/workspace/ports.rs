@@ -8,9 +8,16 @@ use crate::placement::{Demands, HostId, Placement};
 use crate::services::{Defined, Services};
 use crate::yaml::Position;
 
-/// Ports of the cluster's own services that their metadata do not tell: between etcd's members, and between
-/// Alertmanagers.
-const FURTHER: [(&str, u16); 2] = [("etcd", 2380), ("alertmanager", 9094)];
+/// Ports of the cluster's own services that their metadata do not tell: between etcd's members, between
+/// Alertmanagers, and those on the loopback behind a front. The wildcard address clashes with these, too.
+const FURTHER: [(&str, u16); 6] = [
+    ("alertmanager", 9094),
+    ("alertmanager", 19093),
+    ("alertmanager", 19094),
+    ("etcd", 2380),
+    ("node-exporter", 19100),
+    ("prometheus", 19090),
+];
 
 /// Every port that two services of one host share, once for each two.
 pub fn clashes(hosts: &Hosts, services: &Services, demands: &Demands, placement: &Placement) -> Diagnostics {
@@ -55,4 +62,29 @@ fn ports(name: &str, defined: &Defined) -> Vec<(u16, Position)> {
     let further =
         FURTHER.iter().filter(|(of, _)| *of == name).map(|(_, port)| (*port, defined.position.clone()));
     said.chain(further).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use super::FURTHER;
+
+    #[test]
+    fn ports_behind_the_fronts_are_known() {
+        let roles = Path::new(env!("CARGO_MANIFEST_DIR")).join("roles");
+        let files =
+            ["alertmanager/tasks/main.yml", "common/tasks/node_exporter.yml", "prometheus/tasks/main.yml"];
+        for file in files {
+            let text = fs::read_to_string(roles.join(file)).unwrap();
+            let service = text.split("front_service: ").nth(1).unwrap().lines().next().unwrap();
+            let mut seen = 0;
+            for rest in text.split("backend: ").skip(1) {
+                let port = rest.split(|it: char| !it.is_ascii_digit()).next().unwrap().parse().unwrap();
+                assert!(FURTHER.contains(&(service, port)), "{file}: {port} of {service}");
+                seen += 1;
+            }
+            assert!(seen > 0, "{file} has a front");
+        }
+    }
 }
