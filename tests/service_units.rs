@@ -219,7 +219,7 @@ fn a_unit_that_runs_is_restarted_only_when_the_guard_agrees() {
 }
 
 #[test]
-fn a_member_of_etcd_that_is_on_its_way_is_not_believed_to_have_read_what_came_later() {
+fn a_member_of_etcd_that_is_on_its_way_is_started_again_for_what_came_later() {
     let host = Host::new();
     host.unit("web.service", "Fail=hang");
     let config = host.write("config/web.service", "old");
@@ -227,7 +227,9 @@ fn a_member_of_etcd_that_is_on_its_way_is_not_believed_to_have_read_what_came_la
     assert_eq!(host.state("web.service")["config"][config.to_str().unwrap()], "old");
 
     std::fs::write(&config, "new").unwrap();
-    assert!(!host.etcd_member("start").run().changed(), "its process is there");
+    assert!(host.etcd_member("start").run().changed(), "no member is healthy: a restart takes nothing away");
+    assert_eq!(host.state("web.service")["config"][config.to_str().unwrap()], "new");
+    assert!(!host.etcd_member("start").run().changed(), "its process is there, and knows what is on disk");
     host.unit("web.service", "");
     host.service_units(&["web"]).run();
     assert_eq!(host.state("web.service")["config"][config.to_str().unwrap()], "new");
