@@ -294,6 +294,30 @@ fn variables_beside_hosts_that_no_playbook_reads_are_warned_of() {
     assert!(answer.0.get("warnings").is_none_or(|it| it.as_array().is_some_and(Vec::is_empty)), "{answer:?}");
 }
 
+/// Such clusters work: what the hosts file alone tells of their addresses is not enough to refuse them.
+#[test]
+fn addresses_that_only_ansible_knows_or_that_float_are_no_errors() {
+    let all = "[core]\na\nb\nc\n[all:vars]\n";
+    let floating = "[core]\na ansible_host=10.0.0.1 addresses=\"['10.0.0.1', '10.0.0.9']\"\n\
+                    b ansible_host=10.0.0.2 addresses=\"['10.0.0.2', '10.0.0.9']\"\nc\n";
+    let clusters: [&[(&str, &str)]; 5] = [
+        &[("hosts", &format!("{all}ansible_host={{{{ inventory_hostname }}}}.example.com\n"))],
+        &[
+            ("hosts", &format!("{all}ansible_host=127.0.0.1\n")),
+            ("host_vars/a.yml", "addresses: [10.0.0.1]\n"),
+        ],
+        &[("hosts", &format!("{all}ansible_host=10.0.0.1\n")), ("host_vars/a.yml", "ansible_port: 2201\n")],
+        &[("hosts", floating)],
+        &[("hosts", "[core]\na ansible_host=fe80::1%eth0\nb ansible_host=b.example.com.\nc\n")],
+    ];
+    for files in clusters {
+        let (directory, module) = cluster(&[&[("services.yml", "")], files].concat());
+        let answer =
+            module.with("directories", json!([directory.path()])).with("domain", "example.com").run();
+        assert!(answer.changed(), "{files:?}: {answer:?}");
+    }
+}
+
 #[test]
 fn a_role_without_service_setup_is_noted() {
     let depends = "dependencies:\n  - role: service-setup\n    service: whole\n";

@@ -245,6 +245,22 @@ fn a_member_of_etcd_that_is_on_its_way_is_started_again_for_what_came_later() {
     assert_eq!(host.state("web.service")["starts"], starts);
 }
 
+#[cfg(feature = "fault_points")]
+#[test]
+fn a_restart_of_a_member_of_etcd_survives_a_kill() {
+    for point in ["etcd_member:owed", "etcd_member:restarted"] {
+        let host = Host::new();
+        host.unit("web.service", "");
+        let config = host.write("config/web.service", "old");
+        host.service_units(&["web"]).run();
+        std::fs::write(&config, "new").unwrap();
+        host.etcd_member("start").killed_at(point);
+        host.service_units(&["web"]).run();
+        assert_eq!(host.state("web.service")["config"][config.to_str().unwrap()], "new", "{point}");
+        assert!(!host.service_units(&["web"]).run().changed(), "{point}");
+    }
+}
+
 /// A host whose role listed an old unit, with its file, beside `web`; and the task that lists it no more.
 fn renamed() -> (Host, crate::support::Module) {
     let host = Host::new();

@@ -59,7 +59,9 @@ fn a_user_that_is_there_keeps_its_number() {
     let there = "web:x:998:998::/var/lib/web:/bin/false\nother:x:422:422::/:/bin/false\n";
     let host = host(there, "web:x:998:\nother:x:422:\n");
     let answer = module(&host).converges(host.root());
-    let kept = ["user 'web' was there before and keeps the uid 998, not 422 as in services.lock"];
+    let kept = [
+        "user 'web' was there before and keeps the uid 998, not 422 as in services.lock. Where every host has it so, write `uid web 998` there",
+    ];
     assert_eq!(answer.0["kept"], json!(kept));
     assert!(entry(&host, "passwd", "web").unwrap().starts_with("web:x:998:998:"));
     assert_eq!(module(&host).run().0["kept"], json!(kept), "each run says so");

@@ -37,7 +37,7 @@ pub fn run(files: Files, options: &Options) -> Result<Answer, Failure> {
     let roles = role_directories();
     let workspace = files.workspace()?;
     let mut mistakes = services::without_role(&workspace.services, &roles);
-    mistakes.extend(workspace.lost_services());
+    mistakes.extend(workspace.refusals(false));
     if workspace.domain == Domain::Missing {
         let file = workspace.paths.hosts.display().to_string().into();
         let message = "no domain is said for all hosts: `domain: infra.example.com`, or whatever yours is, in group_vars/all \
@@ -82,7 +82,16 @@ fn role_directories() -> Vec<PathBuf> {
         Some(line.split_once('=').filter(|(name, _)| name.trim() == "roles_path")?.1.trim().to_owned())
     };
     let Some(paths) = settings.lines().find_map(value) else { return Vec::new() };
+    let paths = paths.split([';', '#']).next().unwrap_or_default().trim();
+    // Ansible takes these from elsewhere.
+    if std::env::var_os("ANSIBLE_ROLES_PATH").is_some() || paths.contains(['$', '{']) {
+        return Vec::new();
+    }
+    let home = |path: &str| {
+        let below = path.strip_prefix("~/")?;
+        Some(PathBuf::from(std::env::var_os("HOME")?).join(below))
+    };
     let mut directories = vec![PathBuf::from("roles")];
-    directories.extend(paths.split(':').map(PathBuf::from));
+    directories.extend(paths.split(':').map(|it| home(it).unwrap_or_else(|| it.into())));
     directories
 }

@@ -11,8 +11,9 @@ pub fn run(files: Files) -> Result<Answer, Failure> {
     let _turn = record::take_turn(&paths.lock)?;
     let directories = paths.variable_directories();
     let workspace = Workspace::read(paths, &directories, None)?;
-    if let Some(lost) = workspace.lost_services() {
-        return Err(vec![lost].into());
+    let refused = workspace.refusals(false);
+    if !refused.is_empty() {
+        return Err(refused.into());
     }
     let lock = workspace.new_lock();
     let text = plan::show(&workspace.changes(&lock));

@@ -50,6 +50,10 @@ pub fn run(files: Files, options: &Options) -> Result<Answer, Failure> {
         ),
     ];
     if options.write {
+        let refused = workspace.refusals(false);
+        if !refused.is_empty() {
+            return Err(refused.into());
+        }
         record::plan(&workspace.paths.lock, &lock)?.apply()?;
     } else if moves > 0 {
         text.push(

@@ -16,7 +16,7 @@ use crate::{
         fault::point,
         files::{self, Attributes, Directory, File},
     },
-    node::{is_outdated, record_started, runs},
+    node::{is_outdated, owe_restart, record_started, runs},
 };
 
 const NO_MAJORITY: &str = "no majority of etcd's members answers, and without one this host cannot change the \
@@ -65,7 +65,9 @@ impl Host {
     /// where all of them hold other trust anchors than their clients do; a restart then takes nothing away.
     pub fn is_stranded(&self) -> Result<bool> {
         let Some(unit) = &self.unit else { return Ok(false) };
-        if !is_outdated(&self.ledger, unit, &self.inputs)? {
+        // Where most members keep what they have, one that restarts alone would be lost to them.
+        let most_are_here = 2 * (self.others.endpoints.len() + 1) > self.expected.len();
+        if !most_are_here || !is_outdated(&self.ledger, unit, &self.inputs)? {
             return Ok(false);
         }
         let endpoints = [&self.own, &self.others].into_iter().flat_map(|it| it.endpoints.clone()).collect();
@@ -83,15 +85,6 @@ impl Host {
 
     /// Starts what has data. Does not wait: no member is ready before the majority has started.
     pub fn start(&self) -> Result<()> {
-        self.bring_up("start")
-    }
-
-    /// Ends it and starts it with what is on disk. Does not wait, either.
-    pub fn restart(&self) -> Result<()> {
-        self.bring_up("restart")
-    }
-
-    fn bring_up(&self, how: &str) -> Result<()> {
         self.systemctl(&["unmask"])?;
         self.systemctl(&["enable"])?;
         if let Some(unit) = &self.unit {
@@ -99,7 +92,18 @@ impl Host {
             record_started(&self.ledger, "etcd", unit, &self.inputs)?;
             point("etcd_member:recorded");
         }
-        self.systemctl(&[how, "--no-block"])
+        self.systemctl(&["start", "--no-block"])
+    }
+
+    /// Ends it and starts it with what is on disk. Does not wait, either.
+    pub fn restart(&self) -> Result<()> {
+        let Some(unit) = &self.unit else { return Ok(()) };
+        owe_restart(&self.ledger, unit, "no member was healthy")?;
+        point("etcd_member:owed");
+        self.systemctl(&["enable"])?;
+        self.systemctl(&["restart", "--no-block"])?;
+        point("etcd_member:restarted");
+        record_started(&self.ledger, "etcd", unit, &self.inputs)
     }
 
     /// Starts without data, as one of `founders` (host → peer URL).

@@ -26,5 +26,5 @@ pub use prediction::publish;
 pub use service_health::ServiceHealth;
 pub use service_purge::ServicePurge;
 pub use service_turndown::ServiceTurndown;
-pub use service_units::{ServiceUnits, is_outdated, record_started, runs};
+pub use service_units::{ServiceUnits, is_outdated, owe_restart, record_started, runs};
 pub use system_accounts::SystemAccounts;

@@ -346,6 +346,17 @@ pub fn record_started(ledger: &Path, service: &str, unit: &str, inputs: &[PathBu
     ledger.save()
 }
 
+/// Records that `unit` must be restarted, before whoever calls this does it.
+///
+/// # Errors
+/// systemd does not answer, or the ledger cannot be written.
+pub fn owe_restart(ledger: &Path, unit: &str, reason: &str) -> Result<()> {
+    let unit = systemd::full_name(unit)?;
+    let mut ledger = Ledger::open(ledger)?;
+    ledger.records.owe_restart(&unit, reason);
+    ledger.save()
+}
+
 /// Whether `unit` owes a restart, or was last started with another definition or other `inputs` than are on disk.
 ///
 /// # Errors

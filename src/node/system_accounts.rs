@@ -55,8 +55,9 @@ impl Module for SystemAccounts {
             match accounts::user(name)?.filter(|it| it.name == name) {
                 Some(user) if user.id == uid || user.id < DYNAMIC || user.id == NOBODY => {}
                 Some(user) => kept.push(format!(
-                    "user '{name}' was there before and keeps the uid {}, not {uid} as in services.lock",
-                    user.id
+                    "user '{name}' was there before and keeps the uid {}, not {uid} as in services.lock. Where every host \
+                     has it so, write `uid {name} {}` there",
+                    user.id, user.id
                 )),
                 None => taken.extend(owners(name, uid)?),
             }

@@ -275,14 +275,14 @@ mod tests {
     fn branches_that_chose_uids_for_themselves_are_told_apart() {
         assert_eq!(
             mistakes(
-                "minicluster-lock 3\nuid web 422\nuid db 560\nend\nuid batch 422\nuid db 561\nuid old 399\nuid new 1000\nuid x 99999999999\n"
+                "minicluster-lock 3\nuid web 422\nuid db 560\nend\nuid batch 422\nuid db 561\nuid old 99\nuid new 1000\nuid x 99999999999\n"
             ),
             [
-                "services.lock:7: user 'old' has the uid 399, but services' users have one from 400 to 899: bring the line back \
+                "services.lock:7: user 'old' has the uid 99, but services' users have one from 100 to 999: bring the line back \
                  from git, or remove it, and the next run chooses another",
-                "services.lock:8: user 'new' has the uid 1000, but services' users have one from 400 to 899: bring the line back \
+                "services.lock:8: user 'new' has the uid 1000, but services' users have one from 100 to 999: bring the line back \
                  from git, or remove it, and the next run chooses another",
-                "services.lock:9: user 'x' has the uid 99999999999, but services' users have one from 400 to 899: bring the line \
+                "services.lock:9: user 'x' has the uid 99999999999, but services' users have one from 100 to 999: bring the line \
                  back from git, or remove it, and the next run chooses another",
                 "services.lock:5: uid 422 is given to 'batch' here and to 'web' in line 2, as after a merge of two branches: \
                  remove the line of the user that no host has yet; the next run chooses another uid for it",

@@ -13,6 +13,9 @@ use super::rank::NameHash;
 /// to people: journald and logind treat them in another way.
 pub const UIDS: RangeInclusive<u32> = 400..=899;
 
+/// What a person may write, for users that hosts had before: numbers of system users.
+const RECORDED: RangeInclusive<u32> = 100..=999;
+
 /// The numbers, by user.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Uids(BTreeMap<String, u32>);
@@ -59,15 +62,15 @@ impl<'a> UidLines<'a> {
     /// Takes a line; the answer says what is wrong with it.
     pub(super) fn add(&mut self, line: usize, user: &'a str, uid: &str) -> Result<(), String> {
         match uid.parse() {
-            Ok(number) if UIDS.contains(&number) => {
+            Ok(number) if RECORDED.contains(&number) => {
                 self.0.push((line, user, number));
                 Ok(())
             }
             _ => Err(format!(
                 "user '{user}' has the uid {uid}, but services' users have one from {} to {}: bring the line back from git, \
                  or remove it, and the next run chooses another",
-                UIDS.start(),
-                UIDS.end()
+                RECORDED.start(),
+                RECORDED.end()
             )),
         }
     }

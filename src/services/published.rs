@@ -33,6 +33,12 @@ pub fn variables(name: &str, service: &Service) -> Vec<String> {
     std::iter::once(enable_variable(name)).chain(master).collect()
 }
 
+/// Users that every Debian has, with numbers of their own (package base-passwd).
+const BASE: [&str; 19] = [
+    "_apt", "backup", "bin", "daemon", "games", "gnats", "irc", "list", "lp", "mail", "man", "news",
+    "nobody", "proxy", "root", "sync", "sys", "uucp", "www-data",
+];
+
 /// The users that have the same number on every host: those of the operator's enabled services. Users of the cluster's own
 /// services are made by Debian's packages.
 #[must_use]
@@ -41,7 +47,8 @@ pub fn own_users(services: &Services) -> BTreeSet<&str> {
     let (core, own): (Vec<_>, Vec<_>) = services.services.iter().partition(|(name, _)| is_core(name));
     let core: BTreeSet<_> = core.iter().filter_map(|(_, it)| it.service.user.as_deref()).collect();
     let own = own.into_iter().filter(|(_, it)| it.service.enabled);
-    own.filter_map(|(_, it)| it.service.user.as_deref()).filter(|user| !core.contains(user)).collect()
+    let users = own.filter_map(|(_, it)| it.service.user.as_deref());
+    users.filter(|user| !core.contains(user) && !BASE.contains(user)).collect()
 }
 
 /// The metadata that roles and modules use, every default filled in. What only placement needs is left

@@ -13,6 +13,9 @@ use crate::placement::{Demands, Placement};
 /// Services whose instances dial each other at the first of `addresses`, else `ansible_host`, else the host's name.
 const MEMBERS: [&str; 2] = ["etcd", "alertmanager"];
 
+/// The variables of hosts that this is about.
+pub const VARIABLES: [&str; 4] = ["addresses", "ansible_host", "ansible_port", "ansible_ssh_port"];
+
 /// Every address that cannot be meant, that two hosts have, or at which members would dial themselves.
 pub fn judge(path: &Path, hosts: &Hosts, demands: &Demands, placement: &Placement) -> Diagnostics {
     let file: Arc<str> = path.display().to_string().into();
@@ -30,13 +33,14 @@ pub fn judge(path: &Path, hosts: &Hosts, demands: &Demands, placement: &Placemen
         for (one, other) in same(members, |id| known[id].dialled.clone()) {
             shared.entry((one, other)).or_insert(name);
         }
-        for &id in members.iter().filter(|id| known[**id].is_loopback()) {
-            if members.iter().any(|other| !known[*other].is_loopback()) {
+        for &id in members.iter().filter(|id| known[**id].is_loopback() == Some(true)) {
+            if members.iter().any(|other| known[*other].is_loopback() == Some(false)) {
                 let host = hosts.host(id);
                 let message = format!(
                     "host '{}' is {} to the other instances of {name}, which is each of them itself: give it an address \
                      of its own in 'addresses'",
-                    host.name, known[id].dialled
+                    host.name,
+                    known[id].dialled.as_deref().unwrap_or_default()
                 );
                 mistakes.push(Diagnostic::new(&file, host.location, message));
             }
@@ -47,19 +51,22 @@ pub fn judge(path: &Path, hosts: &Hosts, demands: &Demands, placement: &Placemen
         let message = format!(
             "instances of {service} on '{}' and '{}' would both be dialled at {}: give each an address of its own in \
              'addresses'",
-            first.name, second.name, known[*other].dialled
+            first.name,
+            second.name,
+            known[*other].dialled.as_deref().unwrap_or_default()
         );
         mistakes.push(Diagnostic::new(&file, second.location, message));
     }
     let mut owners: BTreeMap<IpAddr, Vec<HostId>> = BTreeMap::new();
     for (id, known) in known.iter().enumerate() {
-        known.addresses.iter().for_each(|it| owners.entry(*it).or_default().push(id));
+        known.own.iter().for_each(|it| owners.entry(*it).or_default().push(id));
     }
     for (address, owners) in owners {
         let [first, others @ ..] = &owners[..] else { continue };
         for (first, other) in others.iter().map(|other| (*first, *other)) {
             // Several hosts behind one address are told apart by their ports; whether members are is judged above.
-            let behind_one = known[first].port != known[other].port
+            let ports = [first, other].map(|id| known[id].port.as_deref());
+            let behind_one = (ports[0] != ports[1] || ports[0].is_none())
                 && [first, other].iter().all(|id| known[*id].reached == Some(address));
             if !behind_one && !shared.contains_key(&(first, other)) {
                 let (first, second) = (hosts.host(first), hosts.host(other));
@@ -74,24 +81,25 @@ pub fn judge(path: &Path, hosts: &Hosts, demands: &Demands, placement: &Placemen
     mistakes
 }
 
-/// Pairs of hosts of which `value` is the same: each with the first.
-fn same(hosts: &[HostId], value: impl Fn(HostId) -> String) -> Vec<(HostId, HostId)> {
+/// Pairs of hosts of which `value` is known, and the same: each with the first.
+fn same(hosts: &[HostId], value: impl Fn(HostId) -> Option<String>) -> Vec<(HostId, HostId)> {
     let mut first = BTreeMap::new();
     let pair = |&id: &HostId| {
-        let one = *first.entry(value(id)).or_insert(id);
+        let one = *first.entry(value(id)?).or_insert(id);
         (one != id).then_some((one, id))
     };
     hosts.iter().filter_map(pair).collect()
 }
 
-/// What the hosts file says of a host's addresses.
+/// What the hosts file says of a host's addresses. What only a template says is not known.
 struct Known {
-    addresses: Vec<IpAddr>,
+    /// Where it is reached and dialled. The rest of `addresses` may be of a group of hosts, as a floating address is.
+    own: Vec<IpAddr>,
     /// Where Ansible reaches it, if that is a literal address.
     reached: Option<IpAddr>,
     /// Where other hosts dial it.
-    dialled: String,
-    port: String,
+    dialled: Option<String>,
+    port: Option<String>,
     wrong: Vec<(Location, String)>,
 }
 
@@ -101,13 +109,13 @@ impl Known {
         let text = |name: &str| hosts.variable(id, name).and_then(|it| it.value.text());
         let plain = |text: &String| !text.contains("{{");
         let mut wrong = Vec::new();
-        let (listed, first) = Self::listed(hosts.variable(id, "addresses"), &mut wrong);
+        let first = Self::listed(hosts.variable(id, "addresses"), &mut wrong);
         let ansible_host = hosts.variable(id, "ansible_host");
         let reached = text("ansible_host").filter(|it| !it.is_empty());
         let literal = reached.as_deref().or(Some(&host.name)).and_then(address);
         if let (Some(text), Some(variable)) = (reached.as_ref().filter(|it| plain(it)), ansible_host)
             && address(text).is_none()
-            && host_name::refusal(text).is_some()
+            && host_name::refusal(text.strip_suffix('.').unwrap_or(text)).is_some()
         {
             let message =
                 format!("ansible_host '{}' is neither an address nor a DNS name", text.escape_debug());
@@ -118,51 +126,45 @@ impl Known {
                 unusable(address).map(|why| (variable.location, format!("ansible_host {address} {why}"))),
             );
         }
-        let mut addresses = listed;
-        addresses.extend(literal);
-        addresses.sort_unstable();
-        addresses.dedup();
+        let mut own: Vec<_> = first.as_deref().and_then(address).into_iter().chain(literal).collect();
+        own.sort_unstable();
+        own.dedup();
         let dialled = first.or(reached).unwrap_or_else(|| host.name.clone());
         let dialled = address(&dialled).map_or_else(|| dialled.to_ascii_lowercase(), |it| it.to_string());
         let port = text("ansible_port").or_else(|| text("ansible_ssh_port")).unwrap_or_else(|| "22".into());
-        Self { addresses, reached: literal, dialled, port, wrong }
+        let [dialled, port] = [dialled, port].map(|it| Some(it).filter(plain));
+        Self { own, reached: literal, dialled, port, wrong }
     }
 
-    /// The variable `addresses`: what is an address, and the text of the first entry.
-    fn listed(
-        variable: Option<&Variable>,
-        wrong: &mut Vec<(Location, String)>,
-    ) -> (Vec<IpAddr>, Option<String>) {
-        let Some(Variable { value: Value::List(items), location }) = variable else {
-            return (Vec::new(), None);
-        };
+    /// The first entry of the variable `addresses`, all of which are judged.
+    fn listed(variable: Option<&Variable>, wrong: &mut Vec<(Location, String)>) -> Option<String> {
+        let Some(Variable { value: Value::List(items), location }) = variable else { return None };
         let texts: Vec<String> = items.iter().filter_map(Value::text).collect();
-        let mut found = Vec::new();
         for text in texts.iter().filter(|it| !it.contains("{{")) {
             match address(text) {
-                Some(address) => {
-                    wrong.extend(
-                        unusable(address).map(|why| (*location, format!("{address} in 'addresses' {why}"))),
-                    );
-                    found.push(address);
-                }
+                Some(address) => wrong.extend(
+                    unusable(address).map(|why| (*location, format!("{address} in 'addresses' {why}"))),
+                ),
                 None => wrong.push((
                     *location,
                     format!("'{}' in 'addresses' is not an IP address", text.escape_debug()),
                 )),
             }
         }
-        (found, texts.first().cloned())
+        texts.into_iter().next()
     }
 
-    fn is_loopback(&self) -> bool {
-        self.dialled == "localhost" || address(&self.dialled).is_some_and(|it| it.is_loopback())
+    fn is_loopback(&self) -> Option<bool> {
+        let dialled = self.dialled.as_deref()?;
+        Some(dialled == "localhost" || address(dialled).is_some_and(|it| it.is_loopback()))
     }
 }
 
-/// A literal address in its one form: an IPv4 address that is written as an IPv6 one is itself.
+/// A literal address in its one form: an IPv4 address that is written as an IPv6 one is itself, and a zone is the control
+/// node's matter.
 fn address(text: &str) -> Option<IpAddr> {
     let inner = text.strip_prefix('[').and_then(|it| it.strip_suffix(']')).unwrap_or(text);
+    let inner = inner.split_once('%').map_or(inner, |(address, _)| address);
     inner.trim().parse::<IpAddr>().ok().map(|it| it.to_canonical())
 }
 

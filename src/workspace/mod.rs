@@ -46,6 +46,8 @@ pub struct Workspace {
     pub uids: Uids,
     /// What is known of the cluster's domain.
     pub domain: Domain,
+    /// Addresses of hosts that cannot be meant. The inventory is listed all the same.
+    addresses: Diagnostics,
 }
 
 impl Workspace {
@@ -81,10 +83,27 @@ impl Workspace {
             let placed = (&demands, &placement);
             mistakes.extend(names::of_addresses(&paths.hosts, &hosts, placed, domain.text()));
             mistakes.extend(ports::clashes(&hosts, &services, &demands, &placement));
-            mistakes.extend(addresses::judge(&paths.hosts, &hosts, &demands, &placement));
+            // What `group_vars` and `host_vars` say of them only Ansible knows.
+            let addresses = if overrides::set_one_of(directories, &addresses::VARIABLES) {
+                Vec::new()
+            } else {
+                addresses::judge(&paths.hosts, &hosts, &demands, &placement)
+            };
             if mistakes.is_empty() {
-                return Ok(Self { paths, hosts, services, cluster, demands, lock, placement, uids, domain });
+                return Ok(Self {
+                    paths,
+                    hosts,
+                    services,
+                    cluster,
+                    demands,
+                    lock,
+                    placement,
+                    uids,
+                    domain,
+                    addresses,
+                });
             }
+            mistakes.extend(addresses);
         }
         mistakes.sort();
         mistakes.dedup();
@@ -95,6 +114,14 @@ impl Workspace {
     #[must_use]
     pub fn new_lock(&self) -> Lock {
         Lock::of(&self.cluster, &self.demands, &self.placement, &self.uids)
+    }
+
+    /// Why nothing may be recorded: addresses that cannot be meant, and all services of the operator gone at once, unless
+    /// they say that they mean it.
+    #[must_use]
+    pub fn refusals(&self, remove_all: bool) -> Diagnostics {
+        let lost = self.lost_services().filter(|_| !remove_all);
+        self.addresses.iter().cloned().chain(lost).collect()
     }
 
     /// What is no mistake, but may not be meant.
@@ -120,8 +147,7 @@ impl Workspace {
 
     /// What the operator's services in the lock file would become if there are none any more: a services.yml that is
     /// missing, or empty, is more often lost than meant.
-    #[must_use]
-    pub fn lost_services(&self) -> Option<Diagnostic> {
+    fn lost_services(&self) -> Option<Diagnostic> {
         let known = &self.services.services;
         if known.keys().any(|it| !host_name::SERVICES.contains(&it.as_str())) {
             return None;

@@ -66,9 +66,9 @@ impl Module for RecordPlacement {
                 let lines: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
                 anyhow!("{}", lines.join("\n"))
             })?;
-        let lost = workspace.lost_services().filter(|_| !params.remove_all);
-        let without_role = services::without_role(&workspace.services, &params.roles);
-        let refused: Vec<String> = lost.iter().chain(&without_role).map(ToString::to_string).collect();
+        let mut refused = workspace.refusals(params.remove_all);
+        refused.extend(services::without_role(&workspace.services, &params.roles));
+        let refused: Vec<String> = refused.iter().map(ToString::to_string).collect();
         if !refused.is_empty() {
             bail!("{}", refused.join("\n"));
         }

@@ -55,11 +55,11 @@ impl Domain {
     }
 
     fn in_file(path: &Path) -> Option<Self> {
-        let text = files::text(path).ok()?;
-        if text.starts_with("$ANSIBLE_VAULT") {
-            return Some(Self::Unknown);
-        }
-        let root = yaml::load(&path.display().to_string(), &text).ok()?;
+        let Ok(text) = files::text(path) else { return Some(Self::Unknown) };
+        let root = match yaml::load(&path.display().to_string(), &text) {
+            Ok(root) if !text.starts_with("$ANSIBLE_VAULT") => root,
+            _ => return Some(Self::Unknown),
+        };
         let entry = root.entries()?.iter().find(|it| it.key.text() == Some("domain"))?;
         Some(Self::of(entry.value.text().map(str::to_owned), entry.value.position.clone()))
     }

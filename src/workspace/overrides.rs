@@ -57,6 +57,21 @@ pub fn find(hosts: (&Path, Option<&Hosts>), directories: &[PathBuf], services: &
     mistakes
 }
 
+/// Whether a file of `group_vars` or `host_vars` in these directories sets one of the `variables`, or cannot be read here.
+pub fn set_one_of(directories: &[PathBuf], variables: &[&str]) -> bool {
+    let mut found = false;
+    for folder in directories.iter().flat_map(|it| ["group_vars", "host_vars"].map(|kind| it.join(kind))) {
+        each_file(&folder, &mut |path| {
+            let text = files::text(&path).unwrap_or_default();
+            let root = yaml::load(&path.display().to_string(), &text);
+            let sets = |entry: &yaml::Entry| entry.key.text().is_some_and(|it| variables.contains(&it));
+            let unknown = root.as_ref().map_or(true, |it| it.entries().is_some_and(|it| it.iter().any(sets)));
+            found |= unknown || text.starts_with("$ANSIBLE_VAULT");
+        });
+    }
+    found
+}
+
 /// A warning where `group_vars` or `host_vars` lie beside the hosts file and in none of the `read` directories: Ansible
 /// looks for them beside the playbook and beside the inventory program.
 #[must_use]
