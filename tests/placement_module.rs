@@ -319,6 +319,16 @@ fn addresses_that_only_ansible_knows_or_that_float_are_no_errors() {
 }
 
 #[test]
+fn a_control_node_on_the_loopback_may_be_a_member_and_is_warned_of() {
+    let hosts = "a ansible_host=10.0.0.1\nb ansible_host=10.0.0.2\nc ansible_host=10.0.0.3\n\
+                 here ansible_host=127.0.0.1 ansible_connection=local\n[core]\na\nb\nc\n";
+    let (_directory, module) = cluster(&[("hosts", hosts), ("services.yml", "")]);
+    let answer = module.with("domain", "example.com").run();
+    let warning = answer.0["warnings"][0].as_str().unwrap_or_default();
+    assert!(warning.contains("hosts:4:1: host 'here' is on the loopback"), "{answer:?}");
+}
+
+#[test]
 fn a_role_without_service_setup_is_noted() {
     let depends = "dependencies:\n  - role: service-setup\n    service: whole\n";
     let (directory, module) = cluster(&[

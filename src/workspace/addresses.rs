@@ -81,6 +81,22 @@ pub fn judge(path: &Path, hosts: &Hosts, demands: &Demands, placement: &Placemen
     mistakes
 }
 
+/// A warning for each host that other hosts would look for on themselves, as a control node among its own hosts may be.
+pub fn loopback(path: &Path, hosts: &Hosts) -> Diagnostics {
+    let file: Arc<str> = path.display().to_string().into();
+    let others = hosts.len() > 1;
+    let is_loopback = |id: &HostId| others && Known::of(hosts, *id).is_loopback() == Some(true);
+    let warning = |id| {
+        let host = hosts.host(id);
+        let message = format!(
+            "host '{}' is on the loopback, where no other host reaches its services: give it an address of its own in 'addresses'",
+            host.name
+        );
+        Diagnostic::new(&file, host.location, message)
+    };
+    (0..hosts.len()).filter(is_loopback).map(warning).collect()
+}
+
 /// Pairs of hosts of which `value` is known, and the same: each with the first.
 fn same(hosts: &[HostId], value: impl Fn(HostId) -> Option<String>) -> Vec<(HostId, HostId)> {
     let mut first = BTreeMap::new();

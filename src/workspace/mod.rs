@@ -48,6 +48,8 @@ pub struct Workspace {
     pub domain: Domain,
     /// Addresses of hosts that cannot be meant. The inventory is listed all the same.
     addresses: Diagnostics,
+    /// Warnings of hosts that others cannot reach.
+    loopback: Diagnostics,
 }
 
 impl Workspace {
@@ -84,10 +86,11 @@ impl Workspace {
             mistakes.extend(names::of_addresses(&paths.hosts, &hosts, placed, domain.text()));
             mistakes.extend(ports::clashes(&hosts, &services, &demands, &placement));
             // What `group_vars` and `host_vars` say of them only Ansible knows.
-            let addresses = if overrides::set_one_of(directories, &addresses::VARIABLES) {
-                Vec::new()
+            let (addresses, loopback) = if overrides::set_one_of(directories, &addresses::VARIABLES) {
+                Default::default()
             } else {
-                addresses::judge(&paths.hosts, &hosts, &demands, &placement)
+                let wrong = addresses::judge(&paths.hosts, &hosts, &demands, &placement);
+                (wrong, addresses::loopback(&paths.hosts, &hosts))
             };
             if mistakes.is_empty() {
                 return Ok(Self {
@@ -101,6 +104,7 @@ impl Workspace {
                     uids,
                     domain,
                     addresses,
+                    loopback,
                 });
             }
             mistakes.extend(addresses);
@@ -129,7 +133,8 @@ impl Workspace {
     pub fn warnings(&self) -> Vec<String> {
         let unserved = services::unserved(&self.services);
         let few = self.few_members();
-        let said = self.hosts.warnings().iter().chain(&unserved).chain(&few).map(ToString::to_string);
+        let said = self.hosts.warnings().iter().chain(&unserved).chain(&few).chain(&self.loopback);
+        let said = said.map(ToString::to_string);
         said.chain(self.lost_quorum()).collect()
     }
 
