@@ -3,7 +3,6 @@
 import contextlib
 import json
 import pathlib
-import shutil
 import subprocess
 import tempfile
 import unittest
@@ -181,35 +180,6 @@ class Certificates(unittest.TestCase):
         for url in self.calls([server]):
             self.on(client, f"curl -sS --fail --retry 20 --retry-delay 1 --retry-connrefused --cacert ca.pem "
                     f"--cert prometheus/client/cert.pem --key prometheus/client/private_key.pem {url} >/dev/null")
-
-    def test_a_ca_that_no_member_of_etcd_trusts_yet(self):
-        """The remedies for a CA that has expired and for one that is lost are no rollover: nobody trusts both."""
-        cluster = self.cluster
-        self.on("host1", "minicluster-etcdctl put which one")
-        self.lose_the_ca()
-        # It may end before etcd has restarted.
-        cluster.run("--extra-vars", "common_ca_new=true common_ca_lifetime=90s")
-        self.on("host1", "while openssl x509 -noout -checkend 0 -in ca.pem; do sleep 1; done >/dev/null")
-        self.on("host1", "if minicluster-etcdctl endpoint health 2>&1; then exit 1; fi")
-        expired = self.on("host1", "openssl x509 -noout -ext subjectKeyIdentifier -in ca.pem | tail -n 1 | tr -d ': \\n'")
-        cluster.converges("--extra-vars", f"common_ca_replace={expired}")
-        self.etcd_serves()
-
-        self.lose_the_ca()
-        cluster.converges("--extra-vars", "common_ca_new=true")
-        self.assertEqual(len(self.anchors("host1").splitlines()), 1)
-        self.etcd_serves()
-        self.assertEqual(cluster.converges().changed(), 0)
-
-    def lose_the_ca(self):
-        shutil.rmtree(self.cluster.directory / "private/x509")
-
-    def etcd_serves(self):
-        """On every host, a client with what lies there by now."""
-        for host in HOSTS:
-            self.on(host, "minicluster-etcdctl endpoint health 2>&1")
-            self.assertEqual(self.on(host, "minicluster-etcdctl get --print-value-only which").strip(), "one")
-            self.assertEqual(len(self.on(host, "minicluster-etcdctl member list").splitlines()), len(HOSTS))
 
     def test_a_certificate_is_renewed_in_time(self):
         cluster = self.cluster
