@@ -239,7 +239,7 @@ impl Plan {
             );
         }
         self.crl = behind || !lost.is_empty();
-        self.store.index.mend(lost);
+        self.store.index.records.extend(lost);
         if let Some(host) = host.filter(|_| behind) {
             self.warnings.push(format!(
                 "host '{host}' holds a newer revocation list than {}: if that was restored from a backup, run once with \

@@ -1,19 +1,13 @@
 //! The index of issued certificates: one JSON record a line, appended and on the disk before a
 //! certificate leaves the control node.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::Path,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::service::Side;
-use crate::ansible::files::{
-    append_json_lines, read_json_lines, rewrite_json_lines, salvage_json_lines, seal_json_lines,
-};
+use crate::ansible::files::{JsonLine, JsonLines};
 
 /// What a person does about an index that is damaged.
 pub const REMEDY: &str = "without it, what was revoked would be accepted again. Restore private_dir from a backup, or \
@@ -27,6 +21,10 @@ pub enum Record {
     Issued(Issued),
     /// A certificate is not to be accepted any more.
     Revoked(Revoked),
+}
+
+impl JsonLine for Record {
+    const REMEDY: &'static str = REMEDY;
 }
 
 impl Record {
@@ -85,66 +83,9 @@ pub struct Revoked {
 }
 
 /// All records.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Index {
-    records: Vec<Record>,
-    /// Whether it was found whole, or is from before that could be told.
-    pub sealed: bool,
-}
+pub type Index = JsonLines<Record>;
 
 impl Index {
-    /// Reads the index; where there is no file, an empty one.
-    ///
-    /// # Errors
-    /// It cannot be read, or a line is damaged.
-    pub fn read(path: &Path) -> Result<Self> {
-        let lines = read_json_lines(path, REMEDY)?;
-        Ok(Self { records: lines.records, sealed: lines.sealed })
-    }
-
-    /// What can still be read of a damaged one.
-    ///
-    /// # Errors
-    /// The file cannot be opened.
-    pub fn salvage(path: &Path) -> Result<Self> {
-        Ok(Self { records: salvage_json_lines(path)?, sealed: false })
-    }
-
-    /// Vouches for what is there, if only nothing.
-    ///
-    /// # Errors
-    /// It cannot be written.
-    pub fn seal(&mut self, path: &Path) -> Result<()> {
-        seal_json_lines(path, REMEDY)?;
-        self.sealed = true;
-        Ok(())
-    }
-
-    /// Adds what was lost; not on the disk before it is [rewritten](Self::rewrite).
-    pub fn mend(&mut self, records: Vec<Record>) {
-        self.records.extend(records);
-    }
-
-    /// Replaces the file.
-    ///
-    /// # Errors
-    /// It cannot be written.
-    pub fn rewrite(&mut self, path: &Path) -> Result<()> {
-        rewrite_json_lines(path, &self.records)?;
-        self.sealed = true;
-        Ok(())
-    }
-
-    /// Appends records; they are on the disk when this returns. The caller holds the lock.
-    ///
-    /// # Errors
-    /// They cannot be written.
-    pub fn append(&mut self, path: &Path, records: Vec<Record>) -> Result<()> {
-        append_json_lines(path, &records, REMEDY).context("cannot record issued certificates")?;
-        self.records.extend(records);
-        Ok(())
-    }
-
     /// Every certificate that was signed, oldest first.
     #[must_use]
     pub fn issued(&self) -> impl DoubleEndedIterator<Item = &Issued> {

@@ -60,7 +60,7 @@ fn operations(path: &Path, aside: &Path) -> Vec<(&'static str, anyhow::Result<()
         ("write below", write(&path.join("x"))),
         ("plan a directory", directory().plan().map(drop)),
         ("make", directory().plan().and_then(DirectoryPlan::apply)),
-        ("append", append_json_lines(path, &[1], "")),
+        ("append", JsonLines::default().append(path, vec![1])),
         ("lock", lock(path).map(drop)),
         ("rename", rename(path, aside)),
         ("exchange", exchange(path, aside)),
@@ -160,7 +160,7 @@ fn who_exchanges_directory_and_link_all_the_time_leads_nobody_astray() {
                 Directory { path: machine.path("home/d/deep"), attributes: attributes() }
                     .plan()
                     .and_then(DirectoryPlan::apply),
-                append_json_lines(&precious, &[1], ""),
+                JsonLines::default().append(&precious, vec![1]),
                 rename(&precious, &aside),
                 remove(&precious).map(drop),
             ] {

@@ -18,13 +18,87 @@ use serde::{
 use super::{Attributes, File, Persisted, place::Place, read, remove};
 use crate::ansible::{fault, hex};
 
-/// Records as they were read.
+/// A record, one line of such a file.
+pub trait JsonLine: Serialize + DeserializeOwned {
+    /// What a person does about a damaged file.
+    const REMEDY: &'static str;
+}
+
+/// What such a file holds. Whoever writes keeps other writers out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct JsonLines<T> {
-    /// All of them, oldest first.
+    /// All records, oldest first.
     pub records: Vec<T>,
     /// Whether a head vouches for them. A file from before there were heads has none, nor has one that is not there.
     pub sealed: bool,
+}
+
+impl<T> Default for JsonLines<T> {
+    fn default() -> Self {
+        Self { records: Vec::new(), sealed: false }
+    }
+}
+
+impl<T: JsonLine> JsonLines<T> {
+    /// All records; none where there is no file. What stands behind the end that the head knows never left this process: of
+    /// that, lines count up to the first that was not written to its end.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is not what the head says.
+    pub fn read(path: &Path) -> Result<Self> {
+        load(path, T::REMEDY).map(|(lines, _)| lines)
+    }
+
+    /// What can still be read of a damaged file.
+    ///
+    /// # Errors
+    /// The file is there and cannot be opened.
+    pub fn salvage(path: &Path) -> Result<Self> {
+        let text = read(path)?.unwrap_or_default();
+        let records =
+            text.split(|it| *it == b'\n').filter_map(|it| serde_json::from_slice(it).ok()).collect();
+        Ok(Self { records, sealed: false })
+    }
+
+    /// Gives what is there, if only nothing, its head.
+    ///
+    /// # Errors
+    /// It is damaged, or the head cannot be written.
+    pub fn seal(&mut self, path: &Path) -> Result<()> {
+        let (lines, text) = load::<IgnoredAny>(path, T::REMEDY)?;
+        write_head(path, lines.records.len(), &text)?;
+        self.sealed = true;
+        Ok(())
+    }
+
+    /// Appends records; they are on the disk, and the head where there is one knows of them, when this returns.
+    ///
+    /// # Errors
+    /// They cannot be written, or what is there is damaged.
+    pub fn append(&mut self, path: &Path, records: Vec<T>) -> Result<()> {
+        if !records.is_empty() {
+            append(path, &records, T::REMEDY)
+                .with_context(|| format!("cannot append to {}", path.display()))?;
+            self.records.extend(records);
+        }
+        Ok(())
+    }
+
+    /// Replaces the whole file with these records. The head goes first: between the two the file counts as one from before
+    /// there were heads.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn rewrite(&mut self, path: &Path) -> Result<()> {
+        let text = lines(&self.records)?;
+        remove(&std::path::absolute(head_path(path))?)?;
+        fault::point("json_lines:unsealed");
+        File::public(path, text.clone(), Attributes::mode(0o600)).plan()?.apply()?;
+        fault::point("json_lines:rewritten");
+        write_head(path, self.records.len(), &text)?;
+        self.sealed = true;
+        Ok(())
+    }
 }
 
 /// How far the file reaches.
@@ -39,15 +113,6 @@ struct Head {
 
 impl Persisted for Head {
     const REMEDY: &'static str = "restore it from a backup, together with the file it belongs to";
-}
-
-/// All records. What stands behind the end that the head knows never left this process: of that, lines count up to the
-/// first that was not written to its end.
-///
-/// # Errors
-/// The file cannot be read, or is not what the head says; the message ends in `remedy`.
-pub fn read_json_lines<T: DeserializeOwned>(path: &Path, remedy: &str) -> Result<JsonLines<T>> {
-    load(path, remedy).map(|(lines, _)| lines)
 }
 
 /// The records, and the bytes that hold them.
@@ -90,68 +155,26 @@ fn load<T: DeserializeOwned>(path: &Path, remedy: &str) -> Result<(JsonLines<T>,
     Ok((JsonLines { records, sealed: head.is_some() }, text))
 }
 
-/// The records that can be read in a damaged file.
-///
-/// # Errors
-/// The file is there and cannot be opened.
-pub fn salvage_json_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
-    let text = read(path)?.unwrap_or_default();
-    Ok(text.split(|it| *it == b'\n').filter_map(|it| serde_json::from_slice(it).ok()).collect())
-}
-
-/// Appends records; they are on the disk, and the head where there is one knows of them, when this returns. The caller
-/// keeps other writers out.
-///
-/// # Errors
-/// They cannot be written, or what is there is damaged.
-pub fn append_json_lines<T: Serialize>(path: &Path, records: &[T], remedy: &str) -> Result<()> {
-    if records.is_empty() {
-        return Ok(());
-    }
+fn append<T: Serialize>(path: &Path, records: &[T], remedy: &str) -> Result<()> {
     let (before, mut text) = load::<IgnoredAny>(path, remedy)?;
     let start = text.len();
     text.extend(lines(records)?);
     let new = !path.exists();
-    let write = || -> Result<()> {
-        let place = Place::of(path)?;
-        let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = openat(&place.directory, &place.name, flags, Mode::RUSR | Mode::WUSR)?;
-        let mut file = std::fs::File::from(file);
-        file.set_len(u64::try_from(start)?)?;
-        file.write_all(&text[start..])?;
-        file.sync_all()?;
-        // Perhaps it is new.
-        place.sync()
-    };
-    write().with_context(|| format!("cannot append to {}", path.display()))?;
+    let place = Place::of(path)?;
+    let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = openat(&place.directory, &place.name, flags, Mode::RUSR | Mode::WUSR)?;
+    let mut file = std::fs::File::from(file);
+    file.set_len(u64::try_from(start)?)?;
+    file.write_all(&text[start..])?;
+    file.sync_all()?;
+    // Perhaps it is new.
+    place.sync()?;
     fault::point("json_lines:appended");
     // Whether a file from before there were heads is whole, its reader decides, and seals it.
     if !new && !before.sealed {
         return Ok(());
     }
     write_head(path, before.records.len() + records.len(), &text)
-}
-
-/// Gives what is there, if only nothing, its head.
-///
-/// # Errors
-/// It is damaged, or the head cannot be written.
-pub fn seal_json_lines(path: &Path, remedy: &str) -> Result<()> {
-    let (lines, text) = load::<IgnoredAny>(path, remedy)?;
-    write_head(path, lines.records.len(), &text)
-}
-
-/// Replaces the whole file. The head goes first: between the two the file counts as one from before there were heads.
-///
-/// # Errors
-/// It cannot be written.
-pub fn rewrite_json_lines<T: Serialize>(path: &Path, records: &[T]) -> Result<()> {
-    let text = lines(records)?;
-    remove(&std::path::absolute(head_path(path))?)?;
-    fault::point("json_lines:unsealed");
-    File::public(path, text.clone(), Attributes::mode(0o600)).plan()?.apply()?;
-    fault::point("json_lines:rewritten");
-    write_head(path, records.len(), &text)
 }
 
 fn lines<T: Serialize>(records: &[T]) -> Result<Vec<u8>> {
@@ -189,8 +212,16 @@ mod tests {
 
     use super::*;
 
+    impl JsonLine for u32 {
+        const REMEDY: &'static str = "rebuild it";
+    }
+
     fn records(path: &Path) -> Result<Vec<u32>> {
-        read_json_lines(path, "rebuild it").map(|it| it.records)
+        JsonLines::read(path).map(|it| it.records)
+    }
+
+    fn append(path: &Path, records: &[u32]) -> Result<()> {
+        JsonLines::default().append(path, records.to_vec())
     }
 
     #[test]
@@ -198,14 +229,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("some.jsonl");
         assert!(records(&path).unwrap().is_empty());
-        append_json_lines(&path, &[1, 2], "").unwrap();
+        append(&path, &[1, 2]).unwrap();
         // The last one ends within a letter; a power cut left NULs, or a page of them within what was appended.
         for cut in [&b"{"[..], b"3", b"nonsense", b"\"\xc3", b"\0\0\0\0", b"\0\0\n3\n"] {
             fs::write(&path, [b"1\n2\n", cut].concat()).unwrap();
             assert_eq!(records(&path).unwrap(), [1, 2], "{cut:?}");
-            append_json_lines(&path, &[4], "").unwrap();
+            append(&path, &[4]).unwrap();
             assert_eq!(records(&path).unwrap(), [1, 2, 4], "{cut:?}");
-            rewrite_json_lines(&path, &[1, 2]).unwrap();
+            JsonLines { records: vec![1, 2], sealed: true }.rewrite(&path).unwrap();
         }
         // Killed before the head was written.
         fs::write(&path, "1\n2\n3\n").unwrap();
@@ -216,14 +247,14 @@ mod tests {
     fn what_is_missing_or_changed_is_damage() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("some.jsonl");
-        append_json_lines(&path, &[1, 2, 3], "").unwrap();
+        append(&path, &[1, 2, 3]).unwrap();
         for damaged in
             ["", "1\n", "1\n2\n", "1\n2\n4\n", "\0\0\0\0\0\0", "1\n2\n3", "\0\0\0\0\0\x001\n2\n3\n"]
         {
             fs::write(&path, damaged).unwrap();
             let error = records(&path).unwrap_err().to_string();
             assert!(error.contains("some.jsonl is damaged") && error.ends_with("rebuild it"), "{error}");
-            assert!(append_json_lines(&path, &[4], "").is_err(), "{damaged:?}");
+            assert!(append(&path, &[4]).is_err(), "{damaged:?}");
         }
         fs::remove_file(&path).unwrap();
         let error = records(&path).unwrap_err().to_string();
@@ -240,12 +271,12 @@ mod tests {
         fs::write(&path, "1\nnonsense\n3\n").unwrap();
         let error = records(&path).unwrap_err().to_string();
         assert!(error.contains("some.jsonl:2: the record is damaged"), "{error}");
-        assert_eq!(salvage_json_lines::<u32>(&path).unwrap(), [1, 3]);
+        assert_eq!(JsonLines::<u32>::salvage(&path).unwrap().records, [1, 3]);
         fs::write(&path, "1\n2\n").unwrap();
-        let sealed = || read_json_lines::<u32>(&path, "").unwrap().sealed;
-        append_json_lines(&path, &[3], "").unwrap();
+        let sealed = || JsonLines::<u32>::read(&path).unwrap().sealed;
+        append(&path, &[3]).unwrap();
         assert!(!sealed());
-        seal_json_lines(&path, "").unwrap();
+        JsonLines::<u32>::default().seal(&path).unwrap();
         assert!(sealed());
         fs::write(&path, "1\n").unwrap();
         assert!(records(&path).is_err());

@@ -17,9 +17,7 @@ mod replace;
 pub use attributes::Attributes;
 pub use directory::{Directory, DirectoryPlan};
 pub use file::{Content, File, FilePlan};
-pub use json_lines::{
-    JsonLines, append_json_lines, read_json_lines, rewrite_json_lines, salvage_json_lines, seal_json_lines,
-};
+pub use json_lines::{JsonLine, JsonLines};
 pub use lock::{lock, lock_directory, try_lock};
 pub use persisted::Persisted;
 pub use place::{resolve, sync_directory};

@@ -26,7 +26,7 @@ impl Plan {
         let index = self.folder.index();
         let lost = self.lost()?;
         if self.params.rebuild_index {
-            self.index.mend(lost);
+            self.index.records.extend(lost);
             self.adopt_lists();
             return Ok(());
         }

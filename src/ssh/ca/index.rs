@@ -1,17 +1,11 @@
 //! Every certificate that was issued, a JSON line each, and which of them must not be believed any more.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::Path,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ansible::files::{
-        append_json_lines, read_json_lines, rewrite_json_lines, salvage_json_lines, seal_json_lines,
-    },
+    ansible::files::{JsonLine, JsonLines},
     ssh::certificate::{Certificate, Kind},
 };
 
@@ -39,6 +33,10 @@ pub struct Issued {
     pub not_after: u64,
 }
 
+impl JsonLine for Issued {
+    const REMEDY: &'static str = REMEDY;
+}
+
 impl From<&Certificate> for Issued {
     fn from(it: &Certificate) -> Self {
         Self {
@@ -54,80 +52,26 @@ impl From<&Certificate> for Issued {
 }
 
 /// All of them, in the order of issue.
-#[derive(Clone, Debug, Default)]
-pub struct Index {
-    issued: Vec<Issued>,
-    /// Whether it was found whole, or is from before that could be told.
-    pub sealed: bool,
-}
+pub type Index = JsonLines<Issued>;
 
 impl Index {
-    /// Reads the file; where there is none, an empty index.
-    ///
-    /// # Errors
-    /// It cannot be read, or is damaged.
-    pub fn read(path: &Path) -> Result<Self> {
-        read_json_lines(path, REMEDY).map(|it| Self { issued: it.records, sealed: it.sealed })
-    }
-
-    /// What can still be read of a damaged one.
-    ///
-    /// # Errors
-    /// The file cannot be opened.
-    pub fn salvage(path: &Path) -> Result<Self> {
-        Ok(Self { issued: salvage_json_lines(path)?, sealed: false })
-    }
-
-    /// Vouches for what is there, if only nothing.
-    ///
-    /// # Errors
-    /// It cannot be written.
-    pub fn seal(&mut self, path: &Path) -> Result<()> {
-        seal_json_lines(path, REMEDY)?;
-        self.sealed = true;
-        Ok(())
-    }
-
-    /// Adds what was lost, or will be issued; not on the disk before it is [rewritten](Self::rewrite).
-    pub fn mend(&mut self, lost: Vec<Issued>) {
-        self.issued.extend(lost);
-    }
-
-    /// Replaces the file.
-    ///
-    /// # Errors
-    /// It cannot be written.
-    pub fn rewrite(&self, path: &Path) -> Result<()> {
-        rewrite_json_lines(path, &self.issued)
-    }
-
     /// Whether a certificate with this number was issued.
     #[must_use]
     pub fn knows(&self, serial: u64) -> bool {
-        self.issued.iter().any(|it| it.serial == serial)
+        self.records.iter().any(|it| it.serial == serial)
     }
 
     /// Numbers of those that have ended.
     #[must_use]
     pub fn ended(&self, now: u64) -> BTreeSet<u64> {
-        self.issued.iter().filter(|it| it.not_after <= now).map(|it| it.serial).collect()
-    }
-
-    /// Adds certificates; they are on the disk before any of them leaves the control node.
-    ///
-    /// # Errors
-    /// They cannot be written.
-    pub fn append(&mut self, path: &Path, issued: Vec<Issued>) -> Result<()> {
-        append_json_lines(path, &issued, REMEDY).context("cannot record issued certificates")?;
-        self.issued.extend(issued);
-        Ok(())
+        self.records.iter().filter(|it| it.not_after <= now).map(|it| it.serial).collect()
     }
 
     /// Serial numbers to revoke, of hosts' certificates or of users': of whoever is no longer `known`, and
     /// what has been replaced by one that says less or is of another key. What has ended needs no revoking.
     #[must_use]
     pub fn revoked(&self, host: bool, known: &BTreeSet<String>, now: u64) -> BTreeSet<u64> {
-        let own: Vec<_> = self.issued.iter().filter(|it| it.host == host).collect();
+        let own: Vec<_> = self.records.iter().filter(|it| it.host == host).collect();
         let latest: BTreeMap<_, _> = own.iter().map(|it| ((&it.id, &it.kind), *it)).collect();
         let stale = |it: &&&Issued| {
             let last = latest[&(&it.id, &it.kind)];
@@ -157,7 +101,7 @@ mod tests {
             issued(5, "c", &["c"], "k3"),
             issued(6, "c", &["c"], "k4"),
         ];
-        let index = Index { issued, sealed: true };
+        let index = Index { records: issued, sealed: true };
         let known = ["a", "c"].map(str::to_owned).into();
         assert_eq!(index.revoked(true, &known, 50), [1, 4, 5].into());
         assert!(index.revoked(true, &known, 100).is_empty(), "they have ended");

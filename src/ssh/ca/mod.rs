@@ -361,7 +361,7 @@ impl Plan {
             it.certificate(&self.params, authority.public(), self.now, 0).ok()
         });
         let mut index = self.index.clone();
-        index.mend(issued.map(|it| Issued::from(&it)).collect());
+        index.records.extend(issued.map(|it| Issued::from(&it)));
         self.revocations(&index, host.public(), user.public())
     }
 
