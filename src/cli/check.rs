@@ -6,6 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::answer::{Answer, Failure};
+use super::data_home;
 use super::files::Files;
 use super::table::counted;
 use crate::ansible::files;
@@ -87,11 +88,7 @@ fn role_directories() -> Vec<PathBuf> {
     if std::env::var_os("ANSIBLE_ROLES_PATH").is_some() || paths.contains(['$', '{']) {
         return Vec::new();
     }
-    let home = |path: &str| {
-        let below = path.strip_prefix("~/")?;
-        Some(PathBuf::from(std::env::var_os("HOME")?).join(below))
-    };
     let mut directories = vec![PathBuf::from("roles")];
-    directories.extend(paths.split(':').map(|it| home(it).unwrap_or_else(|| it.into())));
+    directories.extend(paths.split(':').filter_map(|it| data_home::expand(it).ok()));
     directories
 }

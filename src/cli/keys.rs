@@ -1,16 +1,13 @@
 //! `minicluster keys`: which keys open the hosts, how old they are, and how far a rotation has come.
 
-use std::{
-    collections::BTreeMap,
-    env,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::Path};
 
 use clap::Args;
 use serde_json::json;
 use time::OffsetDateTime;
 
 use super::answer::{Answer, Failure};
+use super::data_home;
 use super::files::Files;
 use super::private_dir::PrivateDir;
 use super::table::{counted, table};
@@ -64,15 +61,9 @@ pub fn run(files: Files, options: &Options) -> Result<Answer, Failure> {
 /// Before the first rotation: the key that Ansible opens the hosts with, of which nothing is on record.
 fn unrecorded(files: Files, private_dir: &Path) -> Option<Entry> {
     let named = files.inventory().ok().and_then(|workspace| {
-        let (hosts, names) = (&workspace.hosts, ["ansible_ssh_private_key_file", "ansible_private_key_file"]);
-        let said = names
-            .iter()
-            .find_map(|it| hosts.variable((!hosts.is_empty()).then_some(0)?, it)?.value.text())?;
-        let path = said.strip_prefix("~/").map_or_else(
-            || said.clone().into(),
-            |rest| env::var_os("HOME").map(PathBuf::from).unwrap_or_default().join(rest),
-        );
-        (!said.contains("{{")).then_some(path)
+        let names = ["ansible_ssh_private_key_file", "ansible_private_key_file"];
+        let said = names.iter().find_map(|it| workspace.hosts.said_first(it))?;
+        data_home::expand(&said).ok()
     });
     let key = named.into_iter().chain([private_dir.join("ssh/control")]).find_map(|path| {
         let text = files::text(format!("{}.pub", path.display())).ok()?;

@@ -27,17 +27,9 @@ impl PrivateDir {
 /// The folder that the roles use when the operator says nothing else.
 fn usual(files: Files, part: &str) -> Result<PathBuf, Failure> {
     let workspace = files.inventory()?;
-    let variable = |name: &str| {
-        if workspace.hosts.is_empty() {
-            return None;
-        }
-        workspace.hosts.variable(0, name).and_then(|it| it.value.text()).filter(|it| !it.contains("{{"))
-    };
+    let variable = |name: &str| workspace.hosts.said_first(name);
     if let Some(text) = variable("private_dir") {
-        return match text.strip_prefix("~/") {
-            Some(rest) => Ok(data_home::home()?.join(rest)),
-            None => Ok(text.clone().into()),
-        };
+        return Ok(data_home::expand(&text)?);
     }
     let state = data_home::clusters()?;
     if let Some(domain) = variable("domain") {

@@ -131,6 +131,18 @@ impl Hosts {
         members
     }
 
+    /// What the first host's variable says in plain words; the cluster's own variables are the same for all.
+    #[must_use]
+    pub fn said_first(&self, name: &str) -> Option<String> {
+        self.first(name)?.value.text().filter(|it| !it.contains("{{"))
+    }
+
+    /// The first host's variable.
+    #[must_use]
+    pub fn first(&self, name: &str) -> Option<&Variable> {
+        (!self.is_empty()).then(|| self.variable(0, name)).flatten()
+    }
+
     /// The variable that a host sees: its own, else that of its groups in Ansible's order of precedence
     /// (deeper before shallower, then `ansible_group_priority`, then the later name).
     #[must_use]

@@ -42,7 +42,7 @@ impl Domain {
         let for_all =
             files(&["group_vars/all", "group_vars/all.yml", "group_vars/all.yaml", "group_vars/all.json"]);
         let in_hosts = || {
-            let variable = hosts.variable((!hosts.is_empty()).then_some(0)?, "domain")?;
+            let variable = hosts.first("domain")?;
             let position = Position { file: path.display().to_string().into(), location: variable.location };
             Some(Self::of(variable.value.text(), position))
         };
@@ -106,25 +106,27 @@ pub fn of_hosts(path: &Path, hosts: &Hosts, services: &Services, domain: Option<
     (0..hosts.len()).filter_map(mistake).collect()
 }
 
+/// Whether a service is placed on a host.
+fn runs((demands, placement): (&Demands, &Placement), service: &str, host: HostId) -> bool {
+    demands.find(service).is_some_and(|at| placement.assignments[at].hosts.contains(&host))
+}
+
 /// Hosts whose `ansible_host` is a name of another host or service: they would be certified for it.
 pub fn of_addresses(
     path: &Path,
     hosts: &Hosts,
-    (demands, placement): (&Demands, &Placement),
+    placed: (&Demands, &Placement),
     domain: Option<&str>,
 ) -> Diagnostics {
     let Ok(domain) = Host::domain(domain.unwrap_or(UNKNOWN)) else { return Diagnostics::new() };
-    let enabled = demands.0.iter().map(|it| it.name.as_str());
+    let enabled = placed.0.0.iter().map(|it| it.name.as_str());
     let Ok(owners) = Owners::new(&domain, enabled, hosts.names()) else { return Diagnostics::new() };
     let file = path.display().to_string().into();
     let mistake = |id: HostId| {
         let name = &hosts.host(id).name;
         let variable = hosts.variable(id, "ansible_host")?;
         let dialled = Host::new(name, &domain, variable.value.text().as_deref(), &[]).ok()?.dialled?;
-        let runs = |service: &str| {
-            demands.find(service).is_some_and(|at| placement.assignments[at].hosts.contains(&id))
-        };
-        let whose = match owners.other(&dialled, name, runs)? {
+        let whose = match owners.other(&dialled, name, |service| runs(placed, service, id))? {
             Owner::Service(other) => format!("the name of service '{other}', which does not run there"),
             Owner::Host(other) => format!("a name of host '{other}'"),
         };
@@ -138,9 +140,10 @@ pub fn of_addresses(
 pub fn of_services(
     hosts: &Hosts,
     services: &Services,
-    (demands, placement): (&Demands, &Placement),
+    placed: (&Demands, &Placement),
     domain: Option<&str>,
 ) -> Diagnostics {
+    let (demands, placement) = placed;
     let mut entries = Vec::new();
     for (demand, assignment) in demands.0.iter().zip(&placement.assignments) {
         let service = services.services.get(&demand.name).map(|it| &it.service);
@@ -154,15 +157,11 @@ pub fn of_services(
     let Ok(domain) = Host::domain(domain.unwrap_or(UNKNOWN)) else { return Diagnostics::new() };
     let enabled = demands.0.iter().map(|it| it.name.as_str());
     let Ok(owners) = Owners::new(&domain, enabled, hosts.names()) else { return Diagnostics::new() };
-    let runs = |service: &str, on: &HostId| {
-        let at = demands.0.iter().position(|it| it.name == service);
-        at.is_some_and(|at| placement.assignments[at].hosts.contains(on))
-    };
     let mistake = |(service, entry, on): (&String, &At<SanName>, &Vec<HostId>)| {
         let wanted = Host::in_domain(&entry.value, &domain);
         let other = |on: &HostId| {
             let host = &hosts.host(*on).name;
-            Some((host, owners.other(&wanted, host, |service| runs(service, on))?))
+            Some((host, owners.other(&wanted, host, |service| runs(placed, service, *on))?))
         };
         let (host, owner) = on.iter().find_map(other)?;
         let verb = if entry.value.starts_with('*') { "stands for" } else { "is" };
