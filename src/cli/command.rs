@@ -32,11 +32,11 @@ pub enum Command {
     Purge(With<purge::Options>),
     /// Print the boot configuration with which machines become a cluster; it holds the cluster secret
     UserData(user_data::Options),
-    #[command(hide = true)]
     /// Enter this machine into the cluster that an election made; the election runs it
-    Enrol(enrol::Options),
     #[command(hide = true)]
+    Enrol(enrol::Options),
     /// Write the members of the election into `hosts`, as the leader does
+    #[command(hide = true)]
     Members(With<members::Options>),
     /// Move the cluster's secrets from its leader to this control node, and leave none behind
     Handover(handover::Options),
@@ -49,42 +49,18 @@ impl Command {
     pub fn run(self, files: Files) -> Result<Answer, Failure> {
         match self {
             Self::Init(options) => init::run(&options),
-            Self::Check(it) => {
-                let (files, options) = it.split(files);
-                check::run(files, &options)
-            }
-            Self::Plan(it) => {
-                let (files, options) = it.split(files);
-                plan::run(&files.workspace()?, &options)
-            }
-            Self::Explain(it) => {
-                let (files, options) = it.split(files);
-                explain::run(&files.workspace()?, &options)
-            }
-            Self::Rebalance(it) => {
-                let (files, options) = it.split(files);
-                rebalance::run(files, &options)
-            }
+            Self::Check(it) => it.run(files, |files, options| check::run(files, &options)),
+            Self::Plan(it) => it.run(files, |files, options| plan::run(&files.workspace()?, &options)),
+            Self::Explain(it) => it.run(files, |files, options| explain::run(&files.workspace()?, &options)),
+            Self::Rebalance(it) => it.run(files, |files, options| rebalance::run(files, &options)),
             Self::Lock(own) => lock::run(own.or(files)),
-            Self::Certs(it) => {
-                let (files, options) = it.split(files);
-                certs::run(files, &options)
-            }
-            Self::Keys(it) => {
-                let (files, options) = it.split(files);
-                keys::run(files, &options)
-            }
-            Self::Purge(it) => {
-                let (files, options) = it.split(files);
-                purge::run(&files.workspace()?, &options)
-            }
+            Self::Certs(it) => it.run(files, |files, options| certs::run(files, &options)),
+            Self::Keys(it) => it.run(files, |files, options| keys::run(files, &options)),
+            Self::Purge(it) => it.run(files, |files, options| purge::run(&files.workspace()?, &options)),
             Self::UserData(options) => user_data::run(options),
             Self::Enrol(options) => enrol::run(options),
             Self::Handover(options) => handover::run(options),
-            Self::Members(it) => {
-                let (files, options) = it.split(files);
-                members::run(files, options)
-            }
+            Self::Members(it) => it.run(files, members::run),
             Self::Schema => Ok(format!("{:#}\n", schema()).into()),
         }
     }

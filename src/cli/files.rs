@@ -32,9 +32,9 @@ pub struct With<T: Args> {
 }
 
 impl<T: Args> With<T> {
-    /// The options, and the files: what stands before the command counts where it is not said behind it.
-    pub fn split(self, before: Files) -> (Files, T) {
-        (self.files.or(before), self.options)
+    /// Runs the command; files that are named before it count where they are not named behind it.
+    pub fn run<R>(self, before: Files, command: impl FnOnce(Files, T) -> R) -> R {
+        command(self.files.or(before), self.options)
     }
 }
 

@@ -78,6 +78,12 @@ impl Record {
     /// Whether `data` is what a founding left that was given up.
     #[must_use]
     pub fn has_abandoned(&self, data: Data) -> bool {
-        self.abandoned.get(&data.cluster_id).is_some_and(|founders| data.last_index <= *founders)
+        is_abandoned(&self.abandoned, data)
     }
+}
+
+/// Whether `data` is of one of these foundings, and none elected a leader in it: the log has no more than its founders.
+#[must_use]
+pub fn is_abandoned(foundings: &BTreeMap<Id, u64>, data: Data) -> bool {
+    foundings.get(&data.cluster_id).is_some_and(|founders| data.last_index <= *founders)
 }

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use super::{Client, Data, Id, Member, Verdict, verdict};
+use super::{Client, Data, Id, Member, Verdict, record::is_abandoned, verdict};
 use crate::{
     ansible::{
         fault::point,
@@ -72,15 +72,7 @@ impl Host {
         }
         let endpoints = [&self.own, &self.others].into_iter().flat_map(|it| it.endpoints.clone()).collect();
         let all = Client { endpoints, ..self.own.clone() };
-        let begin = Instant::now();
-        while all.with_majority().is_none() {
-            if begin.elapsed() >= ELECTION {
-                return Ok(true);
-            }
-            // Other machines' state: there is no event to wait for.
-            thread::sleep(Duration::from_millis(200));
-        }
-        Ok(false)
+        Ok(within(ELECTION, || all.with_majority().context("no majority")).is_err())
     }
 
     /// Starts what has data. Does not wait: no member is ready before the majority has started.
@@ -252,7 +244,7 @@ impl Host {
 
     /// Whether `data` is of a founding that was given up, and in which no leader was elected.
     pub fn has_abandoned(&self, data: Data) -> bool {
-        self.abandoned.get(&data.cluster_id).is_some_and(|founders| data.last_index <= *founders)
+        is_abandoned(&self.abandoned, data)
     }
 
     /// Puts what an abandoned founding left aside. Etcd has stopped: what its data says now is its last word.
@@ -320,17 +312,20 @@ impl Host {
         self.retry(otherwise, || ready().with_context(|| format!("waited {patience} s")))
     }
 
-    fn retry<T>(&self, otherwise: &str, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
-        let begin = Instant::now();
-        loop {
-            match attempt() {
-                Ok(value) => return Ok(value),
-                Err(error) if begin.elapsed() >= self.patience => {
-                    return Err(error.context(otherwise.to_owned()));
-                }
-                // Another machine's state: there is no event to wait for.
-                Err(_) => thread::sleep(Duration::from_millis(200)),
-            }
+    fn retry<T>(&self, otherwise: &str, attempt: impl FnMut() -> Result<T>) -> Result<T> {
+        within(self.patience, attempt).with_context(|| otherwise.to_owned())
+    }
+}
+
+/// Tries again and again, until it works or `patience` is over.
+fn within<T>(patience: Duration, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
+    let begin = Instant::now();
+    loop {
+        match attempt() {
+            Err(_) if begin.elapsed() < patience => {}
+            answer => return answer,
         }
+        // Another machine's state: there is no event to wait for.
+        thread::sleep(Duration::from_millis(200));
     }
 }
