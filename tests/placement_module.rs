@@ -397,6 +397,17 @@ fn a_lock_from_before_uids_gets_them_and_nothing_else_changes() {
 }
 
 #[test]
+fn users_that_every_debian_has_get_no_uid_and_one_that_hosts_have_may_be_recorded() {
+    let (directory, module) = cluster(&[
+        ("hosts", HOSTS),
+        ("services.yml", "site: {user: www-data}\nold: {}\n"),
+        ("services.lock", "minicluster-lock 3\nuid old 998\nend\n"),
+    ]);
+    module.run();
+    assert_eq!(uids(directory.path()), ["uid old 998"]);
+}
+
+#[test]
 fn a_merge_that_gave_one_uid_to_two_services_is_refused() {
     let locked = "minicluster-lock 3\nuid web 422\nend\nminicluster-lock 3\nuid batch 422\nend\n";
     let (directory, module) =

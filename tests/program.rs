@@ -246,3 +246,44 @@ fn a_directory_is_no_file_and_options_stand_where_they_are_read() {
         }
     }
 }
+
+#[test]
+fn a_services_yml_that_was_lost_is_not_recorded_by_any_command() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    write(directory.path(), "hosts", "[core]\na\n[all:vars]\ndomain=example.com\n");
+    let locked = "minicluster-lock 2\nweb a\nend\n";
+    write(directory.path(), "services.lock", locked);
+    for arguments in [&["check"][..], &["lock"], &["rebalance", "--write"]] {
+        let output = minicluster(directory.path(), arguments).output().expect("it starts");
+        let said = text(&output.stderr);
+        assert!(
+            said.contains("services.yml: is missing") && said.contains("'web' from a"),
+            "{arguments:?}: {said}"
+        );
+    }
+    assert_eq!(std::fs::read_to_string(directory.path().join("services.lock")).expect("it is there"), locked);
+}
+
+#[test]
+fn check_says_nothing_of_what_only_ansible_can_know() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let home = tempfile::tempdir().expect("a temporary directory");
+    for role in ["web", "common", "core"] {
+        std::fs::create_dir_all(home.path().join("roles").join(role)).expect("it is writable");
+    }
+    write(directory.path(), "hosts", "[core]\na\n");
+    write(directory.path(), "services.yml", "web: {}\n");
+    std::fs::create_dir(directory.path().join("group_vars")).expect("it is writable");
+    // Neither a file that this program cannot read as YAML, nor roles below the home directory.
+    write(directory.path(), "group_vars/all.yml", "domain: {{ from_elsewhere }}: x\n");
+    for settings in ["roles_path = ~/roles\n", "roles_path = ~/roles ; mine\n", "roles_path = $ROLES\n"] {
+        write(directory.path(), "ansible.cfg", &format!("[defaults]\n{settings}"));
+        let output =
+            minicluster(directory.path(), &["check"]).env("HOME", home.path()).output().expect("it starts");
+        assert!(output.status.success(), "{settings}: {}", text(&output.stderr));
+    }
+    write(directory.path(), "ansible.cfg", "[defaults]\nroles_path = ~/elsewhere\n");
+    let output =
+        minicluster(directory.path(), &["check"]).env("HOME", home.path()).output().expect("it starts");
+    assert!(text(&output.stderr).contains("service 'web' has no role"), "{output:?}");
+}

@@ -218,49 +218,6 @@ fn a_unit_that_runs_is_restarted_only_when_the_guard_agrees() {
     assert!(error.contains("it cannot be run: No such file"), "{error}");
 }
 
-#[test]
-fn a_member_of_etcd_that_is_on_its_way_is_started_again_for_what_came_later() {
-    let host = Host::new();
-    host.unit("web.service", "Fail=hang");
-    let config = host.write("config/web.service", "old");
-    assert!(host.etcd_member("start").run().changed());
-    assert_eq!(host.state("web.service")["config"][config.to_str().unwrap()], "old");
-
-    std::fs::write(&config, "new").unwrap();
-    assert!(host.etcd_member("start").run().changed(), "no member is healthy: a restart takes nothing away");
-    assert_eq!(host.state("web.service")["config"][config.to_str().unwrap()], "new");
-    assert!(!host.etcd_member("start").run().changed(), "its process is there, and knows what is on disk");
-    host.unit("web.service", "");
-    host.service_units(&["web"]).run();
-    assert_eq!(host.state("web.service")["config"][config.to_str().unwrap()], "new");
-
-    // One that crashes reads everything again: started by etcd_member, it is not started once more.
-    host.unit("web.service", "Fail=crash");
-    std::fs::write(&config, "newer").unwrap();
-    host.service_units(&["web"]).fail();
-    host.unit("web.service", "");
-    assert!(host.etcd_member("start").run().changed());
-    let starts = host.state("web.service")["starts"].clone();
-    host.service_units(&["web"]).run();
-    assert_eq!(host.state("web.service")["starts"], starts);
-}
-
-#[cfg(feature = "fault_points")]
-#[test]
-fn a_restart_of_a_member_of_etcd_survives_a_kill() {
-    for point in ["etcd_member:owed", "etcd_member:restarted"] {
-        let host = Host::new();
-        host.unit("web.service", "");
-        let config = host.write("config/web.service", "old");
-        host.service_units(&["web"]).run();
-        std::fs::write(&config, "new").unwrap();
-        host.etcd_member("start").killed_at(point);
-        host.service_units(&["web"]).run();
-        assert_eq!(host.state("web.service")["config"][config.to_str().unwrap()], "new", "{point}");
-        assert!(!host.service_units(&["web"]).run().changed(), "{point}");
-    }
-}
-
 /// A host whose role listed an old unit, with its file, beside `web`; and the task that lists it no more.
 fn renamed() -> (Host, crate::support::Module) {
     let host = Host::new();

@@ -1,6 +1,7 @@
 //! Real etcd processes: a cluster is founded once, and whatever is lost or killed joins it again.
 
 mod cluster;
+mod restart;
 
 use std::fs;
 
