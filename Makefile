@@ -4,7 +4,8 @@
 # make demo-bootstrap   three machines, given nothing but a boot configuration, become one; make demo-bootstrap-down
 # make check      formats, lints, unit and process tests: what to run before every commit
 # make test       everything CI runs, two parts side by side; each prints what it says when it has ended
-# make soak       100,000 generated elections (make test: 2,000)
+# make soak       100,000 generated elections (make test: 2,000) and 20 times the generated inventories, of seeds that
+#                 nobody has tried (make test: always the same)
 # make bench      measurements, one table
 # make requirements   what Python packages a changed requirements.in needs, with hashes
 # make dist       the shipped build, with its size checked, and the bundle that machines boot from
@@ -24,7 +25,7 @@ arch = $(firstword $(subst -, ,$(target)))
 library = $(if $(filter $(arch)-%,$(host)),library,library_arch/$(arch))
 profile ?= release
 features ?=
-built = target/$(target)/$(profile)
+built = $(or $(CARGO_TARGET_DIR),target)/$(target)/$(profile)
 programs = $(basename $(notdir $(wildcard src/bin/*.rs)))
 modules = $(filter-out minicluster,$(programs))
 # `make molecule scenarios=bootstrap`: only the machines that are given nothing but a boot configuration.
@@ -104,8 +105,11 @@ unit: check-tools .venv/.installed
 	@cargo nextest --version >/dev/null 2>&1 || { echo "cargo-nextest is missing: cargo install --locked cargo-nextest" >&2; exit 1; }
 	cargo nextest run --profile $(if $(CI),ci,default) --features fault_points
 
-soak: check-tools
-	MINICLUSTER_SCHEDULES=100000 cargo test --profile quick --lib -- --nocapture election::tests::no_schedule
+soak: check-tools .venv/.installed
+	seed=$${MINICLUSTER_SEED:-$$(date +%s)}; \
+	MINICLUSTER_SEED=$$seed MINICLUSTER_SCHEDULES=100000 \
+	  cargo test --profile quick --lib -- --nocapture election::tests::no_schedule; \
+	for it in {0..19}; do MINICLUSTER_SEED=$$((seed + it)) cargo test --quiet --profile quick --test process inventory::; done
 
 plugin: check-docker quick
 	tests/plugin/run

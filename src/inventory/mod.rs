@@ -9,6 +9,7 @@
 //!   `__ansible_vault` and `__ansible_unsafe`;
 //! - a key that `<<` merges in with two different values where versions of PyYAML disagree on which one counts: in
 //!   two mappings of one list, or a key of one character twice (the order of keys is that of PyYAML 6.0.4);
+//! - `!unsafe` on more than the value of a variable, and anchors and aliases below it;
 //! - names that a published inventory cannot have: a group `_meta`, `ungrouped` below another group, a host
 //!   named like a group that would lose its variables or its place to it;
 //! - a file that is encrypted as a whole, is TOML, or is a program; text that is not UTF-8 outside comments;

@@ -169,6 +169,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_yaml_to_libyaml_by_a_rare_character_is_not_read_as_ini() {
+        let texts = ["host1 note='a: \u{feff}b'\n\u{2028}\n", "h: \u{85}a: b\n", "h a: b\n\u{feff} c d\n"];
+        for text in texts {
+            assert!(
+                of_text("hosts", text).is_err_and(|it| it[0].contains("has no place in YAML")),
+                "{text:?}"
+            );
+        }
+        assert!(of_text("hosts", "[a]\nh note='\u{7f}'\n").is_ok());
+    }
+
+    #[test]
     fn comments_may_be_in_another_encoding() {
         assert!(of_bytes(b"# caf\xe9\n[a]\nh\n", 0o644).is_ok());
         let mistakes = of_bytes(b"[a]\ncaf\xe9\n", 0o644).expect_err("a mistake");

@@ -45,6 +45,7 @@ enum Section<'a> {
 
 impl Reader {
     fn document(&mut self, root: &Node) -> Step {
+        reject_unsafe(root)?;
         let pairs = self.constructor.pairs(root)?;
         if let Some(plugin) = pairs.iter().find(|pair| pair.key == Key::Text("plugin".to_owned()))
             && !is_falsy(&self.constructor.value(plugin.value, false)?)
@@ -206,6 +207,7 @@ impl Reader {
     fn shape<'a>(&mut self, node: &'a Node) -> Step<Shaped<'a>> {
         let allowed = matches!(node.tag.as_deref(), None | Some("!" | "!unsafe" | "tag:yaml.org,2002:map"));
         if matches!(node.value, Shape::Mapping(_)) && allowed {
+            reject_unsafe(node)?;
             return Ok(Shaped::Mapping(self.constructor.pairs(node)?));
         }
         Ok(match self.constructor.value(node, false)? {
@@ -213,6 +215,16 @@ impl Reader {
             other => Shaped::Other(other),
         })
     }
+}
+
+/// What the tag means for all values below a group or a host is left to those who read Ansible's source.
+fn reject_unsafe(node: &Node) -> Step {
+    if node.tag.as_deref() == Some("!unsafe") {
+        return Err(node
+            .position
+            .mistake("!unsafe marks the value of a variable; give it to each that needs it"));
+    }
+    Ok(())
 }
 
 /// A node as Ansible's inventory plugin tells nodes apart.

@@ -16,9 +16,19 @@ pub(in crate::inventory) fn unusual_character(file: &Arc<str>, text: &str) -> Op
     Some(Diagnostic::new(file, location, message))
 }
 
-/// The text with a usual character in the place of each that [`unusual_character`] reports.
+/// The text with a usual character in the place of each that [`unusual_character`] reports: the one that libyaml
+/// takes it for, which is a line end, a blank where a byte order mark begins a line, and a part of a word.
 pub(in crate::inventory) fn with_usual_characters(text: &str) -> String {
-    text.replace(is_unusual, "_")
+    let mut usual = String::with_capacity(text.len());
+    for character in text.chars() {
+        usual.push(match character {
+            '\u{85}' | '\u{2028}' | '\u{2029}' => '\n',
+            '\u{feff}' if usual.is_empty() || usual.ends_with('\n') => ' ',
+            _ if is_unusual(character) => '_',
+            _ => character,
+        });
+    }
+    usual
 }
 
 const fn is_unusual(it: char) -> bool {
@@ -32,7 +42,9 @@ const fn is_unusual(it: char) -> bool {
 /// Every place where the text is YAML 1.2, but not 1.1.
 pub(super) fn check(file: &Arc<str>, text: &str) -> Diagnostics {
     let options = granit_parser::options! { emit_anchor_events: true };
-    let mut checker = Checker { file, text, anchors: HashSet::new(), open: Vec::new(), found: Vec::new() };
+    let (anchors, open) = (HashSet::new(), Vec::new());
+    let mut checker =
+        Checker { file, text, anchors, open, below_unsafe: 0, is_below: false, found: Vec::new() };
     for (event, span) in Parser::new_from_str_with_options(text, options).map_while(Result::ok) {
         checker.event(&event, &span);
     }
@@ -51,6 +63,10 @@ struct Checker<'a> {
     text: &'a str,
     anchors: HashSet<String>,
     open: Vec<Open>,
+    /// How many of the open collections are or lie below one with the tag `!unsafe`.
+    below_unsafe: usize,
+    /// Whether the last node lies below one.
+    is_below: bool,
     found: Diagnostics,
 }
 
@@ -65,10 +81,15 @@ impl Checker<'_> {
             Event::Anchor(_, name) => return self.anchor(name, span),
             Event::SequenceEnd | Event::MappingEnd => {
                 self.open.pop();
+                self.below_unsafe = self.below_unsafe.saturating_sub(1);
                 return;
             }
             _ if !event.is_node() => return,
             _ => {}
+        }
+        self.is_below = self.below_unsafe > 0;
+        if self.is_below && matches!(event, Event::Alias(_)) {
+            self.shared_below_unsafe(span);
         }
         self.tag(event, span);
         if let Some(Open::Mapping(is_key)) = self.open.last_mut() {
@@ -80,14 +101,24 @@ impl Checker<'_> {
         match event {
             Event::SequenceStart(..) => self.open.push(Open::List),
             Event::MappingStart(..) => self.open.push(Open::Mapping(true)),
-            _ => {}
+            _ => return,
         }
+        let is_unsafe = event.tag().is_some_and(|tag| tag.handle() == "!" && tag.suffix() == "unsafe");
+        self.below_unsafe += usize::from(is_unsafe || self.below_unsafe > 0);
+    }
+
+    /// Ansible constructs a value once, and it is a template or none by the first place where it stands.
+    fn shared_below_unsafe(&mut self, span: &Span) {
+        self.mistake(&span.start, "an anchor or alias below !unsafe; write the value out in both places");
     }
 
     fn anchor(&mut self, name: &str, span: &Span) {
         if !name.bytes().all(|it| it.is_ascii_alphanumeric() || matches!(it, b'-' | b'_')) {
             let message = format!("the anchor {name} has other characters than letters, digits, '-' and '_'");
             self.mistake(&span.start, message);
+        }
+        if self.is_below {
+            self.shared_below_unsafe(span);
         }
         if !self.anchors.insert(name.to_owned()) {
             self.mistake(&span.start, format!("the anchor {name} is defined twice"));
