@@ -10,9 +10,10 @@ use crate::yaml::Position;
 
 /// Ports of the cluster's own services that their metadata do not tell: between etcd's members, between
 /// Alertmanagers, and those on the loopback behind a front. The wildcard address clashes with these, too.
-const FURTHER: [(&str, u16); 5] = [
+const FURTHER: [(&str, u16); 6] = [
     ("alertmanager", 9094),
     ("alertmanager", 19093),
+    ("alertmanager", 19094),
     ("etcd", 2380),
     ("node-exporter", 19100),
     ("prometheus", 19090),

@@ -19,17 +19,20 @@ PLACE = "/etc/credentials/x509"
 # do. Whatever TLS itself objects to is a failure at once.
 CLIENT = """
 import json, ssl, sys, threading, time, urllib.error, urllib.request
-place, urls = sys.argv[1], sys.argv[2:]
-served, failures, stop = dict.fromkeys(urls, 0), [], threading.Event()
+place, calls = sys.argv[1], sys.argv[2:]
+served, failures, stop = dict.fromkeys(calls, 0), [], threading.Event()
 
 def ask(url):
     context = ssl.create_default_context(cafile=place + "/ca.pem")
     context.load_cert_chain(place + "/prometheus/client/cert.pem", place + "/prometheus/client/private_key.pem")
     urllib.request.urlopen(url, context=context, timeout=10).read()
 
-def answered(url):
+# One of the URLs answers within ten seconds.
+def answered(urls):
     deadline = time.monotonic() + 10
     while True:
+        url = urls.pop(0)
+        urls.append(url)
         try:
             return ask(url)
         except OSError as error:
@@ -39,15 +42,15 @@ def answered(url):
                 raise
             time.sleep(0.05)
 
-def call(url):
+def call(urls):
     while not stop.wait(0.5):
         try:
-            answered(url)
-            served[url] += 1
+            answered(urls.split(","))
+            served[urls] += 1
         except Exception as error:
-            failures.append(f"{url}: {error!r}")
+            failures.append(f"{urls}: {error!r}")
 
-threads = [threading.Thread(target=call, args=[url]) for url in urls]
+threads = [threading.Thread(target=call, args=[urls]) for urls in calls]
 for thread in threads: thread.start()
 sys.stdin.read()
 stop.set()
@@ -71,7 +74,7 @@ def lives(port, it):
         return True
     except OSError:
         return False
-held = {port: connect(port, "alertmanager" if port == 9094 else "prometheus") for port in (9090, 9093)}
+held = {port: connect(port, "alertmanager" if port == 9094 else "prometheus") for port in (9090, 9093, 9094)}
 assert all([lives(port, it) for port, it in held.items()])
 print("all are open", flush=True)
 while held:
@@ -114,9 +117,16 @@ class Certificates(unittest.TestCase):
 
     @contextlib.contextmanager
     def no_call_fails(self, hosts):
-        """A client on each of these hosts calls all of them, all the time."""
+        """A client on each of these hosts calls all of them, all the time.
+
+        Of the Alertmanagers it calls one or another, as who sends alerts does: an instance that restarts beside a dead one
+        takes up to twelve seconds.
+        """
+        calls = self.calls(hosts)
+        alertmanagers = [it for it in calls if ":9093/" in it]
+        calls = [it for it in calls if it not in alertmanagers] + [",".join(alertmanagers)]
         command = ["ssh", "-F", self.cluster.directory / "ssh_config"]
-        script = [subprocess.list2cmdline(["sudo", "python3", "-c"]), "'" + CLIENT + "'", PLACE, *self.calls(hosts)]
+        script = [subprocess.list2cmdline(["sudo", "python3", "-c"]), "'" + CLIENT + "'", PLACE, *calls]
         clients = [subprocess.Popen([*command, host, *script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
                    for host in hosts]
         try:
@@ -233,7 +243,15 @@ class Certificates(unittest.TestCase):
         def stolen(url):
             return status(url, "/root/gone/prometheus.pem", "/root/gone/prometheus.key")
 
+        def held(certificate, key):
+            """Whether the gossip's port keeps a connection on which nothing is said."""
+            ended = self.on(host, f"timeout 5 openssl s_client -quiet -connect {server}:9094 -CAfile ca.pem -verify_return_error "
+                            f"-cert {certificate} -key {key} </dev/null >/dev/null 2>&1 || echo $?")
+            return ended == "124"
+
         self.assertEqual({url: stolen(url) for url in urls}, dict.fromkeys(urls, "200"), "while the host belongs to the cluster")
+        self.assertTrue(held("/root/gone/alertmanager.pem", "/root/gone/alertmanager.key"))
+        self.assertFalse(held("prometheus/client/cert.pem", "prometheus/client/private_key.pem"), "it is no Alertmanager's")
         # A valid certificate of whom the service does not name opens nothing.
         for url in urls[1:4]:
             self.assertEqual(status(url, "etcd/client/cert.pem", "etcd/client/private_key.pem"), "403", url)
@@ -247,12 +265,27 @@ class Certificates(unittest.TestCase):
             self.assertEqual(holder.communicate(timeout=60)[0], "all have ended\n")
         refused = {url: stolen(url) for url in urls}
         self.assertEqual(refused, dict(zip(urls, ["000", "403", "403", "403", "000"])))
+        self.assertFalse(held("/root/gone/alertmanager.pem", "/root/gone/alertmanager.key"))
+        self.assertTrue(held("alertmanager/client/cert.pem", "alertmanager/client/private_key.pem"))
+        self.on(host, "journalctl --unit alertmanager-front | grep '9094 \"CN=alertmanager@gone\" FAILED:certificate revoked'")
         for url in [*urls[:4], f"{self.address(hello)}:8443/"]:
             self.assertEqual(status(url, "prometheus/client/cert.pem", "prometheus/client/private_key.pem"), "200", url)
-        members = self.on(host, "curl -sS --cacert ca.pem --cert prometheus/client/cert.pem --key prometheus/client/private_key.pem "
-                          "https://localhost:9093/api/v2/status")
-        self.assertEqual(len(json.loads(members)["cluster"]["peers"]), len(HOSTS), "the Alertmanagers have found each other")
+        self.alertmanagers_are_one()
         self.assertEqual(cluster.converges().changed(), 0)
+
+    def alertmanagers_are_one(self):
+        """Each knows all, and what one is told the others know."""
+        ask = "curl -sS --fail --cacert ca.pem --cert prometheus/client/cert.pem --key prometheus/client/private_key.pem "
+        for host in HOSTS:
+            cluster = json.loads(self.on(host, ask + "https://localhost:9093/api/v2/status"))["cluster"]
+            self.assertEqual(len(cluster["peers"]), len(HOSTS), f"{host} has found the others")
+        silence = json.dumps({"matchers": [{"name": "alertname", "value": "nothing", "isRegex": False}], "createdBy": "a test",
+                              "comment": "a test", "startsAt": "2020-01-01T00:00:00Z", "endsAt": "2099-01-01T00:00:00Z"})
+        told = self.on(HOSTS[0], ask + f"--json '{silence}' https://localhost:9093/api/v2/silences")
+        silence = f"https://localhost:9093/api/v2/silence/{json.loads(told)['silenceID']}"
+        for host in HOSTS[1:]:
+            self.on(host, f"{ask} --retry 90 --retry-delay 1 --retry-all-errors {silence} >/dev/null")
+        self.on(HOSTS[0], f"{ask} --request DELETE {silence}")
 
     def shown(self, host):
         """Serial number and public key of the certificate with which a server answers."""
