@@ -26,8 +26,11 @@ library = $(if $(filter $(arch)-%,$(host)),library,library_arch/$(arch))
 profile ?= release
 features ?=
 built = $(or $(CARGO_TARGET_DIR),target)/$(target)/$(profile)
-programs = $(basename $(notdir $(wildcard src/bin/*.rs)))
-modules = $(filter-out minicluster,$(programs))
+# One program for all modules, each a name of it.
+modules = $(basename $(notdir $(wildcard library/*.yml)))
+put = install -C $(built)/modules $1/$(firstword $(modules)); \
+  $(foreach it,$(wordlist 2,$(words $(modules)),$(modules)),[ $1/$(it) -ef $1/$(firstword $(modules)) ] || \
+    ln -f $1/$(firstword $(modules)) $1/$(it) || install $1/$(firstword $(modules)) $1/$(it);)
 # `make molecule scenarios=bootstrap`: only the machines that are given nothing but a boot configuration.
 scenarios ?= default bootstrap
 # Suites of tests/faults that share hosts are one process.
@@ -45,9 +48,9 @@ shell_programs = .ci/run bootstrap/ansible bootstrap/boot bootstrap/bundle boots
 
 install: build
 	@mkdir -p $(library) inventory
-	@$(foreach it,$(modules),install -C $(built)/$(it) $(library)/$(it);)
+	@$(call put,$(library))
 	@$(if $(filter library,$(library)),install -C $(built)/minicluster inventory/minicluster)
-	@echo "installed for $(target) ($(profile)): $(programs)"
+	@echo "installed for $(target) ($(profile)): minicluster and $(words $(modules)) modules"
 
 build: check-tools .venv/.installed
 	RUSTFLAGS="-C target-feature=+crt-static" cargo build --target $(target) --profile $(profile) --bins \
@@ -130,7 +133,7 @@ faults-test_%: check-docker quick
 	tests/faults/run test_$*
 
 dist: install
-	@mkdir -p dist && install -C $(addprefix $(built)/,$(programs)) dist/
+	@mkdir -p dist && install -C $(built)/minicluster dist/ && $(call put,dist)
 	tests/shipped dist $(modules)
 	bootstrap/bundle dist/minicluster.tar.gz $(operator)
 

@@ -1,11 +1,12 @@
 # Copyright: the minicluster authors
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Runs a module where it already lies on the host, in one round trip; behind every module's name as a symlink.
+"""Runs a module where its program already lies on the host, in one round trip; behind every module's name as a symlink.
 
 Ansible never pipelines binary modules: for each task it makes a directory, copies the program, copies
 the arguments, runs, removes. This plugin lets Ansible treat such a module as one that it does
 pipeline: the text sent on standard input is its arguments, the interpreter is a line of shell that
-finds the program on the host, verifies it and runs it. All that comes before and after (environment,
+finds the program on the host, verifies it and runs it. The program holds all modules, so a host receives it once, and is
+told the module's name. All that comes before and after (environment,
 check mode, no_log, cleaning of results, errors) is Ansible's own code.
 
 Safe: the copy lies where only the user who runs it, or root, can write, all directories above included,
@@ -73,7 +74,7 @@ PLACE = Shell(
     'case $d in /*) [ -d "$d" ] || mkdir -p -m 700 "$d" 2>/dev/null;; esac;',
     'd=$(cd -P "$d" 2>/dev/null && pwd -P) || { echo "unusable: no directory for copies can be made"; exit 1; };',
     '@digest;',
-    'f=$d/@module-$h; set --; p=$d; while [ "$p" ]; do set -- "$@@" "$p"; p=${p%/*}; done; e=;',
+    'f=$d/$h; set --; p=$d; while [ "$p" ]; do set -- "$@@" "$p"; p=${p%/*}; done; e=;',
     'for x in $(stat -c %u:%A / "$@@" "$f" 2>/dev/null); do case $x in 0:d????-??-?|$u:d????-??-?) ;;',
     '$u:-r-x------) e=1;; *:d*) echo "unsafe $d"; exit 1;; esac; done;',
 )
@@ -84,7 +85,7 @@ PLACE = Shell(
 RUN = Shell(
     '(if f=$(@place @once',
     'if [ $e ] && x=$(sha256sum <"$f") && [ "${x%% *}" = $h ]; then echo "$f"; else echo absent $(uname -m); exit 1; fi);',
-    'then @environment MINICLUSTER_NONCE=@nonce @limit "$f" -; s=$?;',
+    'then @environment MINICLUSTER_NONCE=@nonce @limit "$f" @module -; s=$?;',
     '[ $s = 0 ] || { echo minicluster-ended @nonce $s >&2; [ $s -lt 255 ] || s=254; PATH=/usr/bin:/bin; cat >/dev/null; };',
     'exit $s; else echo minicluster-refused @nonce "$f"; PATH=/usr/bin:/bin; cat >/dev/null; fi)',
 )
@@ -118,7 +119,7 @@ class StandardWay(Exception):
 
 
 class Program:
-    """A module's builds, one for each architecture, and the commands that run and push them."""
+    """The builds of a module's program, one for each architecture, and the commands that run and push them."""
 
     def __init__(self, path: str):
         file = Path(path)
@@ -139,16 +140,18 @@ class Program:
         else:
             cases = " ".join(f"{arch}) h={digest};;" for arch, digest in self.digests.items())
             digest = f"case $(uname -m) in {cases} *) h=none;; esac"
-        place = PLACE.substitute(module=self.name, digest=digest)
+        place = PLACE.substitute(digest=digest)
         once = ONCE.substitute(nonce=nonce) if may_be_repeated else ""
         # Before that, so that the module ends, and says that it did.
         limit = f"MINICLUSTER_TIMEOUT={max(timeout - 1, 1)}" if timeout else ""
-        return RUN.substitute(place=place, once=once, nonce=nonce, environment=environment, limit=limit)
+        return RUN.substitute(
+            place=place, once=once, nonce=nonce, environment=environment, limit=limit, module=self.name
+        )
 
     def push_command(self, nonce: str, architecture: str) -> str:
         """The command that takes the build for `architecture` on standard input."""
         sha256 = self.digests[architecture]
-        place = PLACE.substitute(module=self.name, digest=f"h={sha256}")
+        place = PLACE.substitute(digest=f"h={sha256}")
         return PUSH.substitute(place=place, nonce=nonce, sha256=sha256)
 
 
@@ -307,7 +310,7 @@ class ActionModule(NormalAction):
                 f"the host is {architecture}, and there is no library_arch/{architecture}/{self._program.name} to run on it"
             )
         nonce = secrets.token_hex(16)
-        display.vv(f"pushing {self._program.name} for {architecture}", host=self._play_context.remote_addr)
+        display.vv(f"pushing the program of {self._program.name} for {architecture}", host=self._play_context.remote_addr)
         command = self._program.push_command(nonce, architecture)
         result = self._execute(command, in_data=self._program.builds[architecture])
         if f"minicluster-pushed {nonce}" not in result["stdout"]:

@@ -95,6 +95,34 @@ fn every_module_explains_itself() {
 }
 
 #[test]
+fn the_program_acts_by_the_name_that_it_is_called_by() {
+    let folder = tempfile::tempdir().unwrap();
+    let called = |file: &str, arguments: &[&str]| {
+        let path = folder.path().join(file);
+        std::fs::copy(crate::support::built("x509_sign"), &path).unwrap();
+        let output = Command::new(path).args(arguments).output().unwrap();
+        (output.status.success(), String::from_utf8(output.stdout).unwrap())
+    };
+    let says = |module: &str| (true, format!("{module} {}\n", env!("CARGO_PKG_VERSION")));
+    // A link, a copy; a copy that Ansible made on a host; one that the action plugin made there.
+    assert_eq!(called("node_state", &["--version"]), says("node_state"));
+    assert_eq!(called("AnsiballZ_node_state", &["--version"]), says("node_state"));
+    assert_eq!(called("0a1b2c", &["node_state", "--version"]), says("node_state"));
+    // What a file is called wins: its first argument may be a file of any name.
+    assert_eq!(called("node_state", &["x509_sign"]).0, false);
+    for arguments in [&[] as &[_], &["-"], &["nodestate", "-"]] {
+        let (ended_well, answer) = called("AnsiballZ_mine", arguments);
+        let answer: Value = serde_json::from_str(&answer).expect("Ansible is answered in JSON");
+        let message = answer["msg"].as_str().unwrap();
+        assert!(!ended_well && answer["failed"] == true, "{answer}");
+        assert!(
+            message.starts_with("mine is none of the modules") && message.contains("zeroconf_election"),
+            "{message}"
+        );
+    }
+}
+
+#[test]
 fn every_likely_secret_is_hidden() {
     fn look(module: &str, options: &Value, found: &mut Vec<String>) {
         for (name, option) in options.as_object().into_iter().flatten() {

@@ -26,6 +26,6 @@ pub use module::{Module, Task};
 pub use nearest::nearest;
 pub use outcome::{Diff, Outcome};
 pub use printable::printable;
-pub use program::run;
+pub use program::{Entry, entry, main, run};
 pub use reports::{LIMIT as REPORT_LIMIT, Reports};
 pub use secret::Secret;

@@ -3,9 +3,10 @@
 //! Whatever happens, standard output carries exactly one JSON object: Ansible reads nothing else.
 
 use std::{
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     io::{Read as _, Write as _},
     panic::PanicHookInfo,
+    path::Path,
     process::ExitCode,
     sync::{Mutex, OnceLock, PoisonError},
     thread::{self, ThreadId},
@@ -21,10 +22,44 @@ use super::{
 /// What must not be shown. Also the panic hook needs it, so it is the process's.
 static SECRETS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// Runs module `M`: `main` of each module's binary is this one call.
+/// A module's name, and what runs it with the arguments that come after it.
+pub type Entry = (&'static str, fn(Vec<OsString>) -> ExitCode);
+
+/// What [`main`] needs to know of module `M`.
 #[must_use]
-pub fn run<M: Module>() -> ExitCode {
-    let argument = std::env::args_os().nth(1);
+pub fn entry<M: Module>() -> Entry {
+    (M::NAME, run::<M>)
+}
+
+/// `main` of a program that is several modules. It acts as the one by whose name it is called, as a file or with the
+/// name as its first argument.
+#[must_use]
+pub fn main(modules: &[Entry]) -> ExitCode {
+    let mut arguments: Vec<OsString> = std::env::args_os().collect();
+    let called = if arguments.is_empty() { OsString::new() } else { arguments.remove(0) };
+    let file = Path::new(&called).file_name().and_then(OsStr::to_str).unwrap_or_default();
+    // Ansible's own way is to copy a module to the host under this name.
+    let file = file.strip_prefix("AnsiballZ_").unwrap_or(file);
+    let of_name = |name: &str| modules.iter().find(|(module, _)| *module == name);
+    if let Some((_, run)) = of_name(file) {
+        return run(arguments);
+    }
+    if let Some((_, run)) = arguments.first().and_then(|it| it.to_str()).and_then(of_name) {
+        return run(arguments.split_off(1));
+    }
+    let names: Vec<_> = modules.iter().map(|(module, _)| *module).collect();
+    let message = format!(
+        "{file} is none of the modules in this program: link it to the name of one, or name it as the first argument: {}",
+        names.join(", ")
+    );
+    print_result(failure(&message));
+    ExitCode::FAILURE
+}
+
+/// Runs module `M`.
+#[must_use]
+pub fn run<M: Module>(arguments: Vec<OsString>) -> ExitCode {
+    let argument = arguments.into_iter().next();
     if argument.as_deref() == Some(OsStr::new("-")) {
         announce();
     }

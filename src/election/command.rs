@@ -71,7 +71,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         return ExitCode::FAILURE;
     }
     if first.is_some_and(|it| MODULE.contains(&it) || !it.starts_with('-')) {
-        return ansible::run::<ZeroconfElection>();
+        return ansible::run::<ZeroconfElection>(arguments);
     }
     let command = match parse(arguments) {
         Ok(command) => command,

@@ -78,5 +78,5 @@ impl Module for Probe {
 }
 
 fn main() -> ExitCode {
-    minicluster::ansible::run::<Probe>()
+    minicluster::ansible::main(&[minicluster::ansible::entry::<Probe>()])
 }

@@ -92,5 +92,5 @@ impl Module for Probe {
 }
 
 fn main() -> ExitCode {
-    minicluster::ansible::run::<Probe>()
+    minicluster::ansible::main(&[minicluster::ansible::entry::<Probe>()])
 }

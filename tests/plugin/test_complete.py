@@ -150,7 +150,7 @@ class Connections(HostCase):
         self.play_well({"probe": {}})
         run = self.play_well({"probe": {}})
         self.assert_in_place(run)
-        self.assertNotIn("pushing probe", run.output)
+        self.assertNotIn("pushing the program", run.output)
 
     def test_a_docker_connection(self):
         docker = {"ansible_connection": "community.docker.docker", "ansible_host": shared_host().name}

@@ -21,7 +21,7 @@ class Safe(HostCase):
         run = self.play_well({"probe": {}}, {"probe": {}, "become": True, "become_user": "worker"})
         self.assertEqual(
             [line["result"]["program"] for line in run.results],
-            [f"/home/{user}/.cache/minicluster/modules/probe-{self.digest}" for user in ("admin", "worker")],
+            [f"/home/{user}/.cache/minicluster/modules/{self.digest}" for user in ("admin", "worker")],
         )
         owner = self.host.shell("stat -c '%U %A' /home/worker/.cache/minicluster/modules/*")
         self.assertEqual(owner, "worker -r-x------\n")

@@ -158,18 +158,32 @@ fn answer(output: &Output) -> Value {
     serde_json::from_str(&text).expect("the answer is JSON")
 }
 
-/// A program that cargo built beside this test.
+/// A program that cargo built beside this test; a module under its name.
 pub fn built(name: &str) -> PathBuf {
+    use std::os::unix::fs::MetadataExt as _;
     let test = std::env::current_exe().unwrap();
     let directory = test.ancestors().nth(2).unwrap();
-    directory.join(name)
+    if !modules().contains(name) {
+        return directory.join(name);
+    }
+    let (program, link) = (directory.join("modules"), directory.join("named").join(name));
+    let inode = |path: &Path| std::fs::metadata(path).map(|it| it.ino()).ok();
+    if inode(&link) != inode(&program) {
+        // Other tests do the same at the same time.
+        std::fs::create_dir_all(directory.join("named")).unwrap();
+        let own = directory.join(format!("named/{name}.{}", std::process::id()));
+        std::fs::hard_link(program, &own).unwrap();
+        std::fs::rename(own, &link).unwrap();
+    }
+    link
 }
 
-/// The programs that are modules.
+/// The names of all modules.
 pub fn modules() -> BTreeSet<String> {
-    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bin").read_dir().unwrap();
-    let names = sources.map(|it| it.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned());
-    names.filter(|name| name != "minicluster").collect()
+    let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("library").read_dir().unwrap();
+    let names =
+        library.map(|it| it.unwrap().path()).filter(|it| it.extension().is_some_and(|it| it == "yml"));
+    names.map(|it| it.file_stem().unwrap().to_string_lossy().into_owned()).collect()
 }
 
 /// The Python that has Ansible.

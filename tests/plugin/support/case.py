@@ -28,7 +28,7 @@ class HostCase(unittest.TestCase):
         self.host = shared_host()
         self.host.shell(f"rm -rf {MODULES} /home/*/.cache /home/*/.ansible /tmp/journal /tmp/gate; mkfifo -m 666 /tmp/gate")
         self.digest = hashlib.sha256(probe().read_bytes()).hexdigest()
-        self.copy = f"{MODULES}/probe-{self.digest}"
+        self.copy = f"{MODULES}/{self.digest}"
         self.project = self.new_project({"host": self.host.variables()})
 
     def new_project(self, hosts: dict, plugin: bool = True) -> Project:
@@ -45,7 +45,7 @@ class HostCase(unittest.TestCase):
 
     def assert_in_place(self, run: Run) -> None:
         """The only task ran the copy."""
-        self.assertIn("/minicluster/modules/probe-", run.result()["program"], run.output)
+        self.assertIn(f"/minicluster/modules/{self.digest}", run.result()["program"], run.output)
 
     def assert_standard(self, run: Run) -> None:
         """The only task ran as it does without the plugin."""
