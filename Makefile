@@ -26,11 +26,15 @@ library = $(if $(filter $(arch)-%,$(host)),library,library_arch/$(arch))
 profile ?= release
 features ?=
 built = $(or $(CARGO_TARGET_DIR),target)/$(target)/$(profile)
-# One program for all modules, each a name of it.
-modules = $(basename $(notdir $(wildcard library/*.yml)))
-put = install -C $(built)/modules $1/$(firstword $(modules)); \
-  $(foreach it,$(wordlist 2,$(words $(modules)),$(modules)),[ $1/$(it) -ef $1/$(firstword $(modules)) ] || \
-    ln -f $1/$(firstword $(modules)) $1/$(it) || install $1/$(firstword $(modules)) $1/$(it);)
+# Modules are names of two programs: what hosts receive, and what only the control node needs.
+names = $(shell sed -n 's/^ *."\([a-z0-9_]*\)", .*/\1/p' src/bin/$1.rs)
+host_modules = $(call names,modules)
+control_modules = $(call names,minicluster)
+# Installs a program, and links it to names in a directory; copies, where links cannot be.
+put = install -C $(built)/$1 $2; \
+  for it in $4; do [ $2 -ef $3/$$it ] || ln -f $2 $3/$$it 2>/dev/null || install $2 $3/$$it; done
+put_host_modules = $(call put,modules,$1/$(firstword $(host_modules)),$1,$(host_modules))
+put_minicluster = $(call put,minicluster,$1/minicluster,$2,$(control_modules))
 # `make molecule scenarios=bootstrap`: only the machines that are given nothing but a boot configuration.
 scenarios ?= default bootstrap
 # Suites of tests/faults that share hosts are one process.
@@ -48,9 +52,9 @@ shell_programs = .ci/run bootstrap/ansible bootstrap/boot bootstrap/bundle boots
 
 install: build
 	@mkdir -p $(library) inventory
-	@$(call put,$(library))
-	@$(if $(filter library,$(library)),install -C $(built)/minicluster inventory/minicluster)
-	@echo "installed for $(target) ($(profile)): minicluster and $(words $(modules)) modules"
+	@$(call put_host_modules,$(library))
+	@$(if $(filter library,$(library)),$(call put_minicluster,inventory,library))
+	@echo "installed for $(target) ($(profile)): minicluster and $(words $(host_modules) $(control_modules)) modules"
 
 build: check-tools .venv/.installed
 	RUSTFLAGS="-C target-feature=+crt-static" cargo build --target $(target) --profile $(profile) --bins \
@@ -133,8 +137,8 @@ faults-test_%: check-docker quick
 	tests/faults/run test_$*
 
 dist: install
-	@mkdir -p dist && install -C $(built)/minicluster dist/ && $(call put,dist)
-	tests/shipped dist $(modules)
+	@mkdir -p dist; $(call put_host_modules,dist); $(call put_minicluster,dist,dist)
+	tests/shipped dist $(host_modules) $(control_modules)
 	bootstrap/bundle dist/minicluster.tar.gz $(operator)
 
 bench: install

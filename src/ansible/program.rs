@@ -6,7 +6,6 @@ use std::{
     ffi::{OsStr, OsString},
     io::{Read as _, Write as _},
     panic::PanicHookInfo,
-    path::Path,
     process::ExitCode,
     sync::{Mutex, OnceLock, PoisonError},
     thread::{self, ThreadId},
@@ -21,40 +20,6 @@ use super::{
 
 /// What must not be shown. Also the panic hook needs it, so it is the process's.
 static SECRETS: Mutex<Vec<String>> = Mutex::new(Vec::new());
-
-/// A module's name, and what runs it with the arguments that come after it.
-pub type Entry = (&'static str, fn(Vec<OsString>) -> ExitCode);
-
-/// What [`main`] needs to know of module `M`.
-#[must_use]
-pub fn entry<M: Module>() -> Entry {
-    (M::NAME, run::<M>)
-}
-
-/// `main` of a program that is several modules. It acts as the one by whose name it is called, as a file or with the
-/// name as its first argument.
-#[must_use]
-pub fn main(modules: &[Entry]) -> ExitCode {
-    let mut arguments: Vec<OsString> = std::env::args_os().collect();
-    let called = if arguments.is_empty() { OsString::new() } else { arguments.remove(0) };
-    let file = Path::new(&called).file_name().and_then(OsStr::to_str).unwrap_or_default();
-    // Ansible's own way is to copy a module to the host under this name.
-    let file = file.strip_prefix("AnsiballZ_").unwrap_or(file);
-    let of_name = |name: &str| modules.iter().find(|(module, _)| *module == name);
-    if let Some((_, run)) = of_name(file) {
-        return run(arguments);
-    }
-    if let Some((_, run)) = arguments.first().and_then(|it| it.to_str()).and_then(of_name) {
-        return run(arguments.split_off(1));
-    }
-    let names: Vec<_> = modules.iter().map(|(module, _)| *module).collect();
-    let message = format!(
-        "{file} is none of the modules in this program: link it to the name of one, or name it as the first argument: {}",
-        names.join(", ")
-    );
-    print_result(failure(&message));
-    ExitCode::FAILURE
-}
 
 /// Runs module `M`.
 #[must_use]
@@ -147,7 +112,7 @@ fn internals(given: &mut Map<String, Value>) -> Task {
     }
 }
 
-fn failure(message: &str) -> Value {
+pub(super) fn failure(message: &str) -> Value {
     json!({"failed": true, "msg": message})
 }
 
@@ -165,7 +130,7 @@ fn panic_message(module: &str, panic: &PanicHookInfo) -> String {
 /// The thread that answers: the one that was done first, or found that there is no time left.
 static ANSWERING: OnceLock<ThreadId> = OnceLock::new();
 
-fn print_result(result: Value) -> ExitCode {
+pub(super) fn print_result(result: Value) -> ExitCode {
     let own = thread::current().id();
     if *ANSWERING.get_or_init(|| own) != own {
         // The other one ends the process.

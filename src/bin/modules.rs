@@ -1,34 +1,27 @@
-//! Every Ansible module in one program, which acts by the name that it is called by: `library/` holds it once, under
-//! one hard link for each name. On the control node or on a host: `library/<name>.yml` says which, and what it does.
+//! Every Ansible module that runs on hosts in one program: a host receives it once. `library/` holds it under one hard
+//! link for each name, and it acts by the name that it is called by; `library/<name>.yml` says what that does.
 
-use minicluster::{ansible, ansible::entry, election};
-use minicluster::{bootstrap, etcd, node, ssh, user_data, workspace, x509};
+use minicluster::ansible::{modules, run};
+use minicluster::{bootstrap, election, etcd, node, ssh, x509};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    ansible::main(&[
-        entry::<bootstrap::BootResidue>(),
-        entry::<etcd::EtcdCluster>(),
-        entry::<etcd::EtcdMember>(),
-        entry::<node::NodeFiles>(),
-        entry::<node::NodeState>(),
-        entry::<workspace::RecordPlacement>(),
-        entry::<node::ServiceHealth>(),
-        entry::<node::ServicePurge>(),
-        entry::<node::ServiceTurndown>(),
-        entry::<node::ServiceUnits>(),
-        entry::<ssh::ca::SshCa>(),
-        entry::<ssh::control::SshControlKey>(),
-        entry::<ssh::rotation::SshKeyRotation>(),
-        entry::<ssh::login::SshLogin>(),
-        entry::<ssh::trust::SshTrust>(),
-        entry::<node::SystemAccounts>(),
-        entry::<user_data::UserData>(),
-        entry::<x509::authority::X509Ca>(),
-        entry::<x509::install::X509Install>(),
-        entry::<x509::request::X509Request>(),
-        entry::<x509::sign::X509Sign>(),
+    let table: &[modules::Entry] = &[
+        ("boot_residue", run::<bootstrap::BootResidue>),
+        ("etcd_member", run::<etcd::EtcdMember>),
+        ("node_files", run::<node::NodeFiles>),
+        ("node_state", run::<node::NodeState>),
+        ("service_health", run::<node::ServiceHealth>),
+        ("service_purge", run::<node::ServicePurge>),
+        ("service_turndown", run::<node::ServiceTurndown>),
+        ("service_units", run::<node::ServiceUnits>),
+        ("ssh_key_rotation", run::<ssh::rotation::SshKeyRotation>),
+        ("ssh_trust", run::<ssh::trust::SshTrust>),
+        ("system_accounts", run::<node::SystemAccounts>),
+        ("x509_install", run::<x509::install::X509Install>),
+        ("x509_request", run::<x509::request::X509Request>),
         // Also a command, for a boot unit.
         ("zeroconf_election", election::main),
-    ])
+    ];
+    modules::run_called(table).unwrap_or_else(|| modules::unknown(table))
 }

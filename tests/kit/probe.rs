@@ -7,6 +7,7 @@ use minicluster::{
     ansible::{
         Argument, Module, Outcome, Secret, Task,
         files::{Attributes, File, FilePlan},
+        modules, run,
     },
     arguments,
 };
@@ -78,5 +79,6 @@ impl Module for Probe {
 }
 
 fn main() -> ExitCode {
-    minicluster::ansible::main(&[minicluster::ansible::entry::<Probe>()])
+    let table: &[modules::Entry] = &[("kit_probe", run::<Probe>)];
+    modules::run_called(table).unwrap_or_else(|| modules::unknown(table))
 }

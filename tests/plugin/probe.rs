@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use minicluster::ansible::{Argument, Diff, Module, Outcome, Task};
+use minicluster::ansible::{Argument, Diff, Module, Outcome, Task, modules, run};
 use minicluster::arguments;
 use serde_json::{Map, Value, json};
 
@@ -92,5 +92,6 @@ impl Module for Probe {
 }
 
 fn main() -> ExitCode {
-    minicluster::ansible::main(&[minicluster::ansible::entry::<Probe>()])
+    let table: &[modules::Entry] = &[("probe", run::<Probe>)];
+    modules::run_called(table).unwrap_or_else(|| modules::unknown(table))
 }
