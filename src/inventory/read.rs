@@ -76,23 +76,19 @@ fn read_yaml(label: &Arc<str>, text: &str) -> Attempt {
             yaml::read(label, text, &root, json)
         }),
         Ok(_) => Attempt::OtherYaml,
-        Err(mistake) if LIMITS.iter().any(|limit| mistake.message.starts_with(limit)) => {
-            Attempt::Inventory(Err(vec![*mistake]))
-        }
-        Err(mistake) => match unusual {
+        // YAML, and so no INI to Ansible.
+        Err(refusal) if refusal.is_limit => Attempt::Inventory(Err(vec![refusal.mistake])),
+        Err(refusal) => match unusual {
             // Ansible's parser may take the character, and so the text for YAML.
             Some(unusual)
                 if load(label, &yaml::with_usual_characters(text)).is_ok_and(|it| is_inventory(&it)) =>
             {
                 Attempt::Inventory(Err(vec![unusual]))
             }
-            unusual => Attempt::Mistake(unusual.unwrap_or(*mistake)),
+            unusual => Attempt::Mistake(unusual.unwrap_or(refusal.mistake)),
         },
     }
 }
-
-/// What our loader refuses although it is YAML, and so no INI to Ansible.
-const LIMITS: [&str; 3] = ["nested more than", "more than", "an alias inside"];
 
 fn is_executable(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o111 != 0)

@@ -13,20 +13,34 @@ const DEPTH: usize = 64;
 /// More nodes than the largest inventory has after aliases are expanded; stops an "alias bomb".
 const NODES: usize = 1_000_000;
 
+/// Why a text was not read.
+pub struct Refusal {
+    /// What is wrong, and where.
+    pub mistake: Diagnostic,
+    /// The text is YAML, but beyond what this reader takes.
+    pub is_limit: bool,
+}
+
+impl From<Diagnostic> for Refusal {
+    fn from(mistake: Diagnostic) -> Self {
+        Self { mistake, is_limit: false }
+    }
+}
+
 /// Reads the one document of `text`; an empty text is a null scalar.
 ///
 /// # Errors
 /// What is not YAML, with its position in `file`.
 pub fn load(file: &str, text: &str) -> Result<Node, Box<Diagnostic>> {
-    Ok(load_with_contested(file, text)?.0)
+    load_with_contested(file, text).map(|it| it.0).map_err(|it| Box::new(it.mistake))
 }
 
 /// The same, and every merged key whose value depends on the version of `PyYAML`: it compares keys by the identity
 /// of their text from 6.0.4 on, which differs for keys of one character and others.
 ///
 /// # Errors
-/// What is not YAML, with its position in `file`.
-pub fn load_with_contested(file: &str, text: &str) -> Result<(Node, Diagnostics), Box<Diagnostic>> {
+/// What is not YAML, with its position in `file`, or too much of it.
+pub fn load_with_contested(file: &str, text: &str) -> Result<(Node, Diagnostics), Box<Refusal>> {
     let mut loader = Loader {
         parser: Parser::new_from_str(text),
         file: file.into(),
@@ -35,7 +49,10 @@ pub fn load_with_contested(file: &str, text: &str) -> Result<(Node, Diagnostics)
         overriding: HashSet::new(),
         contested: Diagnostics::new(),
     };
-    let root = loader.document().map_err(|mistake| Box::new(tab(text, &mistake).unwrap_or(mistake)))?;
+    let root = loader.document().map_err(|refusal| {
+        let mistake = tab(text, &refusal.mistake).unwrap_or(refusal.mistake);
+        Box::new(Refusal { mistake, ..refusal })
+    })?;
     Ok((root, loader.contested))
 }
 
@@ -50,14 +67,14 @@ struct Loader<'text> {
 }
 
 impl<'text> Loader<'text> {
-    fn document(&mut self) -> Result<Node, Diagnostic> {
+    fn document(&mut self) -> Result<Node, Refusal> {
         let mut root = None;
         loop {
             let (event, at) = self.next()?;
             match event {
                 Event::StreamEnd => break,
                 Event::DocumentStart(..) if root.is_some() => {
-                    return Err(at.mistake("a second YAML document begins here; keep one"));
+                    return Err(at.mistake("a second YAML document begins here; keep one").into());
                 }
                 Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd => {}
                 event => root = Some(self.node(event, at, 0)?),
@@ -81,9 +98,9 @@ impl<'text> Loader<'text> {
         }
     }
 
-    fn node(&mut self, event: Event<'text>, position: Position, depth: usize) -> Result<Node, Diagnostic> {
+    fn node(&mut self, event: Event<'text>, position: Position, depth: usize) -> Result<Node, Refusal> {
         if depth > DEPTH {
-            return Err(position.mistake(format!("nested more than {DEPTH} levels deep")));
+            return Err(limit(position.mistake(format!("nested more than {DEPTH} levels deep"))));
         }
         let before = self.nodes;
         self.count(1, &position)?;
@@ -91,8 +108,8 @@ impl<'text> Loader<'text> {
         let tag = event.tag().map(|tag| format!("{}{}", tag.handle(), tag.suffix()));
         let value = match event {
             Event::Alias(id) => {
-                let inside = "an alias inside the value it stands for";
-                let size = self.anchors.get(&id).ok_or_else(|| position.mistake(inside))?.1;
+                let inside = || limit(position.mistake("an alias inside the value it stands for"));
+                let size = self.anchors.get(&id).ok_or_else(inside)?.1;
                 self.count(size, &position)?;
                 let node = self.anchors[&id].0.clone();
                 return Ok(Node { position, ..node });
@@ -100,7 +117,7 @@ impl<'text> Loader<'text> {
             Event::Scalar(text, style, ..) => Value::Scalar(text.into_owned(), style == ScalarStyle::Plain),
             Event::SequenceStart(..) => Value::Sequence(self.sequence(depth)?),
             Event::MappingStart(..) => Value::Mapping(self.mapping(depth)?),
-            _ => return Err(position.mistake("a value is missing here")),
+            _ => return Err(position.mistake("a value is missing here").into()),
         };
         let node = Node { position, tag, value };
         if let Some(id) = anchor {
@@ -109,7 +126,7 @@ impl<'text> Loader<'text> {
         Ok(node)
     }
 
-    fn sequence(&mut self, depth: usize) -> Result<Vec<Node>, Diagnostic> {
+    fn sequence(&mut self, depth: usize) -> Result<Vec<Node>, Refusal> {
         let mut items = Vec::new();
         loop {
             match self.next()? {
@@ -119,7 +136,7 @@ impl<'text> Loader<'text> {
         }
     }
 
-    fn mapping(&mut self, depth: usize) -> Result<Vec<Entry>, Diagnostic> {
+    fn mapping(&mut self, depth: usize) -> Result<Vec<Entry>, Refusal> {
         let (mut entries, mut merged) = (Vec::new(), Merged::default());
         loop {
             let key = match self.next()? {
@@ -160,10 +177,10 @@ impl<'text> Loader<'text> {
         all
     }
 
-    fn count(&mut self, nodes: usize, at: &Position) -> Result<(), Diagnostic> {
+    fn count(&mut self, nodes: usize, at: &Position) -> Result<(), Refusal> {
         self.nodes = self.nodes.saturating_add(nodes);
         if self.nodes > NODES {
-            return Err(at.mistake(format!("more than {NODES} values; are aliases nested?")));
+            return Err(limit(at.mistake(format!("more than {NODES} values; are aliases nested?"))));
         }
         Ok(())
     }
@@ -176,6 +193,10 @@ impl<'text> Loader<'text> {
     fn mistake(&self, error: &ScanError) -> Diagnostic {
         self.position(error.marker()).mistake(format!("not valid YAML: {}", error.info()))
     }
+}
+
+const fn limit(mistake: Diagnostic) -> Refusal {
+    Refusal { mistake, is_limit: true }
 }
 
 /// What the `<<` of one mapping bring in: of a list the first value counts, of several `<<` the last.
