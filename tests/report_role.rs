@@ -50,7 +50,7 @@ fn everything_that_is_left_to_do_is_in_one_list() {
     let (said, status) = run(&[]);
     assert!(said.contains("fine runs"), "another service goes on where one fails: {said}");
     let list =
-        said.split_once("TASK [report : List what is left to do]").unwrap_or_else(|| panic!("{said}")).1;
+        said.split_once("TASK [report : Report what is left to do]").unwrap_or_else(|| panic!("{said}")).1;
     let list = list.split("TASK [").next().unwrap();
     for line in [
         "waits: a rotation of the control key still waits for it: only the old key opens it. Run rotate.yml once it is up",

@@ -86,8 +86,8 @@ fn an_old_instance_stays_until_the_new_ones_run() {
     let stays = "service 'web' stays here although it is placed elsewhere now: it does not run on";
     for (arguments, warning) in [
         (&["--tags", "turndown"][..], stays),
-        (&["--start-at-task", "turndown : Look at what runs here, and what leaves"][..], stays),
-        (&["--start-at-task", "turndown : Turn down the services that are not placed on this host"][..], ""),
+        (&["--start-at-task", "turndown : List what runs here, and what leaves"][..], stays),
+        (&["--start-at-task", "turndown : Turn down services not placed on this host"][..], ""),
         (&["--skip-tags", "web"][..], stays),
         (&["--limit", "old,new1"][..], "it does not run on new2 yet"),
     ] {

@@ -9,8 +9,8 @@ from cluster import HELLO, HOSTS, ROOT, shared
 SERVICES = HELLO + "prometheus: {enabled: false}\nalertmanager: {enabled: false}\n"
 # Beside the beginning of each play: tasks in the middle of one.
 TASKS = {
-    "Prepare every host": ["Make the users and groups that are missing", "Put the certificates into use"],
-    "Run the core services": ["Start with the data there is, or found the cluster"],
+    "Prepare every host": ["Create missing users and groups", "Install the certificates"],
+    "Run the core services": ["Start with existing data, or found the cluster"],
     "Run the operator's services": ["Run the server"],
 }
 

@@ -31,7 +31,7 @@ class Etcd(unittest.TestCase):
             cls.without_host3 = cls.cluster.run("--extra-vars", QUICK)
             cls.members_without_host3 = [cls.cluster.on(host, f"ls -d {DATA} || true") for host in ("host1", "host2")]
         cls.killed = [
-            cls.cluster.run("--extra-vars", QUICK, kill_at="TASK [etcd : Decide what each host does]"),
+            cls.cluster.run("--extra-vars", QUICK, kill_at="TASK [etcd : Decide each host's membership step]"),
             # The first of the founders has started, the others have not.
             cls.cluster.run("--tags", "etcd", "--forks", "1", kill_at="changed: [host1]"),
             # All have; nobody has written that down.
@@ -87,9 +87,9 @@ class Etcd(unittest.TestCase):
         for host in ["host1", "host2"]:
             self.assertEqual((run.recap[host]["rescued"], run.recap[host]["failed"]), (1, 1), run.text)
             self.assertIn(f"[{host}]", run.play("Turn down"), "later plays run")
-            self.assertIn(f"fatal: [{host}]", run.play("Say what has failed"))
-        self.assertIn("etcd: etcd is not founded yet", run.play("Say what has failed"))
-        self.assertIn("host3 did not answer", run.play("Say what has failed"))
+            self.assertIn(f"fatal: [{host}]", run.play("Report failed services"))
+        self.assertIn("etcd: etcd is not founded yet", run.play("Report failed services"))
+        self.assertIn("host3 did not answer", run.play("Report failed services"))
 
     def test_the_operators_account_can_look_at_it(self):
         command = ["ssh", "-F", self.cluster.directory / "ssh_config", "host1", "id -u; minicluster-etcdctl member list"]
@@ -120,7 +120,7 @@ class Etcd(unittest.TestCase):
         before = self.processes(CORE)
         run = self.run_etcd("--extra-vars", json.dumps({"etcd_environment": {"ETCD_HEARTBEAT_INTERVAL": "often"}}))
         self.assertEqual(run.status, 2, run.text)
-        last = run.play("Say what has failed")
+        last = run.play("Report failed services")
         self.assertIn("etcd.service does not run: it ends again and again", last)
         for host in ["host2", "host3"]:
             said = last.partition(f"fatal: [{host}]")[2].partition("fatal: [")[0]
@@ -155,7 +155,7 @@ class Etcd(unittest.TestCase):
         run = self.run_etcd()
         self.assertEqual(run.status, 2, run.text)
         self.assertEqual([run.recap[host]["failed"] for host in ["host1", "host2", "host4"]], [1, 1, 0], run.text)
-        self.assertIn("ansible-playbook restore.yml -e etcd_snapshot=FILE", run.play("Say what has failed"))
+        self.assertIn("ansible-playbook restore.yml -e etcd_snapshot=FILE", run.play("Report failed services"))
         self.assertEqual(record.read_text(), remembered)
         for host in ["host1", "host2"]:
             self.cluster.on(host, f"test ! -e {DATA}/member/wal")
@@ -163,7 +163,7 @@ class Etcd(unittest.TestCase):
         record.write_text('{"version": 1, "sta')
         run = self.run_etcd()
         self.assertEqual([run.recap[host]["failed"] for host in [*CORE, "host4"]], [1, 1, 1, 0], run.text)
-        self.assertIn("etcd.json is damaged: remove it", run.play("Say what has failed"))
+        self.assertIn("etcd.json is damaged: remove it", run.play("Report failed services"))
 
         restored = self.restore(snapshot)
         self.assertEqual(restored.status, 0, restored.text)
