@@ -87,7 +87,7 @@ fn a_panic_is_one_failed_answer_that_says_where() {
         let (_directory, _, module) = probe(&json!({"end": end}));
         let message = module.fail();
         assert!(
-            message.starts_with("kit_probe has a mistake in it and stopped at tests/kit/probe.rs:"),
+            message.starts_with("kit_probe had an internal error at tests/kit/probe.rs:"),
             "{message}"
         );
     }

@@ -123,7 +123,7 @@ fn panic_message(module: &str, panic: &PanicHookInfo) -> String {
         reason.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no reason given");
     let place = panic.location().map_or_else(String::new, |it| format!(" at {}:{}", it.file(), it.line()));
     format!(
-        "{module} has a mistake in it and stopped{place}: {reason}. Please report this; running it again is safe."
+        "{module} had an internal error{place}: {reason}. Please report this; running it again is safe."
     )
 }
 

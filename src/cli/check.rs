@@ -32,7 +32,7 @@ pub fn run(files: Files, options: &Options) -> Result<Answer, Failure> {
         let mut lines: Vec<String> =
             services::unserved(&services).iter().map(|it| format!("warning: {it}")).collect();
         lines.extend(open_to_all(&services));
-        lines.push(format!("{}: no mistakes\n", counted(services.services.len(), "service")));
+        lines.push(format!("{}: no errors\n", counted(services.services.len(), "service")));
         return Ok(lines.join("\n").into());
     }
     let roles = role_directories();
@@ -61,7 +61,7 @@ pub fn run(files: Files, options: &Options) -> Result<Answer, Failure> {
     lines.extend(unread(&workspace.paths.hosts, &read).map(|it| format!("warning: {it}")));
     let services = counted(workspace.demands.0.len(), "service");
     let hosts = counted(workspace.hosts.len(), "host");
-    lines.push(format!("{services} on {hosts}: no mistakes\n"));
+    lines.push(format!("{services} on {hosts}: no errors\n"));
     Ok(lines.join("\n").into())
 }
 

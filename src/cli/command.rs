@@ -14,7 +14,7 @@ use crate::services::schema;
 pub enum Command {
     /// Make a directory of your own ready: settings of Ansible, links to the playbooks, a first services.yml
     Init(init::Options),
-    /// Read all files and report every mistake in them; change nothing
+    /// Read all files and report every error in them; change nothing
     Check(With<check::Options>),
     /// Show what moves, comes and goes, compared with services.lock; change nothing
     Plan(With<plan::Options>),

@@ -51,7 +51,7 @@ const AFTER: &str = "\
 Files default to 'hosts', 'services.yml' and 'services.lock' in the current directory; the variables
 MINICLUSTER_HOSTS, MINICLUSTER_SERVICES and MINICLUSTER_LOCK name others, options win over variables.
 Without services.yml there are only the services of the cluster itself; without services.lock nothing is
-kept in place. Exit status: 0 done, 1 mistakes (on standard error), 2 wrong usage or, with 'plan
+kept in place. Exit status: 0 done, 1 errors (on standard error), 2 wrong usage or, with 'plan
 --exit-code', something would move, 3 with 'certs --expiring', something does.";
 
 /// Runs the program.
