@@ -3,7 +3,6 @@
 use std::{fmt, io, sync::Arc};
 
 /// Why a file of the operator's cannot be read, and what to do about it.
-#[must_use]
 pub fn unreadable(error: &io::Error) -> String {
     let remedy = match error.kind() {
         io::ErrorKind::IsADirectory => "; name a file in it",

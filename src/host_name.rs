@@ -13,7 +13,6 @@ pub const LONGEST: usize = COMMON_NAME - "node-exporter@".len();
 const GROUPS: [&str; 4] = ["all", "core", "ungrouped", "workers"];
 
 /// Why no host can have this name; whether it is too long depends on the services that it runs.
-#[must_use]
 pub fn refusal(name: &str) -> Option<String> {
     let label = |label: &str| {
         let known = |it: u8| it.is_ascii_alphanumeric() || b"-_".contains(&it);
@@ -30,7 +29,6 @@ pub fn refusal(name: &str) -> Option<String> {
 }
 
 /// Why a machine of this name cannot become a member of a cluster, all of whose services it may run.
-#[must_use]
 pub fn refusal_of_member(name: &str) -> Option<String> {
     let short = short(name);
     let taken = |taken: &&&str| short.as_deref() == Some(**taken);
@@ -48,7 +46,6 @@ pub fn refusal_of_member(name: &str) -> Option<String> {
 }
 
 /// The part before the first dot, by which other hosts know it; none where the name is an address.
-#[must_use]
 pub fn short(name: &str) -> Option<String> {
     if is_address(name) {
         return None;
@@ -57,7 +54,6 @@ pub fn short(name: &str) -> Option<String> {
 }
 
 /// Whether certificates of one host would be good for the other.
-#[must_use]
 pub fn alike(one: &str, other: &str) -> bool {
     match (short(one), short(other)) {
         (Some(one), Some(other)) => one == other,

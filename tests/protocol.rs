@@ -86,10 +86,7 @@ fn a_panic_is_one_failed_answer_that_says_where() {
     for end in ["panic", "thread"] {
         let (_directory, _, module) = probe(&json!({"end": end}));
         let message = module.fail();
-        assert!(
-            message.starts_with("kit_probe had an internal error at tests/kit/probe.rs:"),
-            "{message}"
-        );
+        assert!(message.starts_with("kit_probe had an internal error at tests/kit/probe.rs:"), "{message}");
     }
 }
 

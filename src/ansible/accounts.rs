@@ -21,25 +21,16 @@ pub struct Account {
 }
 
 /// The user with this name or number, if there is one.
-///
-/// # Errors
-/// `/etc/passwd` cannot be read.
 pub fn user(key: &str) -> Result<Option<Account>> {
     find("passwd", key)
 }
 
 /// The group with this name or number, if there is one.
-///
-/// # Errors
-/// `/etc/group` cannot be read.
 pub fn group(key: &str) -> Result<Option<Account>> {
     find("group", key)
 }
 
 /// Every user of `/etc/passwd`.
-///
-/// # Errors
-/// It cannot be read.
 pub fn users() -> Result<Vec<Account>> {
     let text = files::content("/etc/passwd").context("cannot read /etc/passwd")?;
     Ok(String::from_utf8_lossy(&text).lines().filter_map(entry).collect())

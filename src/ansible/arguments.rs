@@ -36,7 +36,6 @@ pub enum Kind {
 
 impl Kind {
     /// The word for it in an argument spec.
-    #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Str => "str",
@@ -75,88 +74,72 @@ impl Argument {
         Self { kind, required: false, default: None, choices: &[], no_log: false, absolute: false, about: "" }
     }
     /// A string.
-    #[must_use]
     pub const fn str() -> Self {
         Self::of(Kind::Str)
     }
     /// An integer.
-    #[must_use]
     pub const fn int() -> Self {
         Self::of(Kind::Int)
     }
     /// A boolean, in any of Ansible's spellings.
-    #[must_use]
     pub const fn bool() -> Self {
         Self::of(Kind::Bool)
     }
     /// A number.
-    #[must_use]
     pub const fn float() -> Self {
         Self::of(Kind::Float)
     }
     /// A path.
-    #[must_use]
     pub const fn path() -> Self {
         Self::of(Kind::Path)
     }
     /// Any value.
-    #[must_use]
     pub const fn raw() -> Self {
         Self::of(Kind::Raw)
     }
     /// A list of `element`.
-    #[must_use]
     pub fn list(element: Argument) -> Self {
         Self { choices: element.choices, no_log: element.no_log, ..Self::of(Kind::List(Box::new(element))) }
     }
     /// A dictionary with any keys.
-    #[must_use]
     pub const fn dict() -> Self {
         Self::of(Kind::Dict(None))
     }
     /// A dictionary with the options of `A`.
-    #[must_use]
     pub fn options<A: Arguments>() -> Self {
         Self::of(Kind::Dict(Some(A::spec())))
     }
     /// The task must give it.
-    #[must_use]
     pub fn required(mut self) -> Self {
         self.required = true;
         self
     }
     /// Used when the task does not give it.
-    #[must_use]
     pub fn default(mut self, value: impl Into<Value>) -> Self {
         self.default = Some(value.into());
         self
     }
     /// The only values allowed.
-    #[must_use]
     pub fn choices(mut self, choices: &'static [&'static str]) -> Self {
         self.choices = choices;
         self
     }
     /// Never shown in a result, a log or an error.
-    #[must_use]
     pub fn no_log(mut self) -> Self {
         self.no_log = true;
         self
     }
     /// A relative path is refused: it would lie beside the playbook, wherever that is.
-    #[must_use]
     pub fn absolute(mut self) -> Self {
         self.absolute = true;
         self
     }
     /// What it means. [`arguments!`](crate::arguments) calls it with the field's comment.
-    #[must_use]
     pub fn about(mut self, about: &'static str) -> Self {
         self.about = about;
         self
     }
     /// The options inside it: of a dictionary, or of a list's dictionaries.
-    #[must_use]
     pub fn sub_options(&self) -> Option<&Spec> {
         match &self.kind {
             Kind::Dict(options) => options.as_ref(),
@@ -167,9 +150,6 @@ impl Argument {
 }
 
 /// Takes the option `name` out of `values`, as the type of its field. [`arguments!`](crate::arguments) calls it.
-///
-/// # Errors
-/// The value does not fit, with the option's name.
 pub fn take<T: DeserializeOwned>(values: &mut Map<String, Value>, name: &str) -> Result<T, String> {
     let name = name.trim_start_matches("r#");
     let value = values.remove(name).unwrap_or_default();

@@ -8,9 +8,6 @@ use serde_json::{Map, Value};
 use super::{Argument, Kind, Spec, nearest, scalar};
 
 /// Options after conversion: each one present, `null` where it was neither given nor has a default.
-///
-/// # Errors
-/// Every mistake at once; each names its option.
 pub fn convert(spec: &Spec, given: Map<String, Value>) -> Result<Map<String, Value>, Vec<String>> {
     let mut errors = Vec::new();
     let converted = options(spec, given, "", &mut errors);

@@ -4,9 +4,6 @@ use anyhow::{Result, bail};
 use time::Duration;
 
 /// Reads a length of time.
-///
-/// # Errors
-/// It is none, or not above zero.
 pub fn parse(option: &str, text: &str) -> Result<Duration> {
     let (number, unit) = match text.find(|it: char| !it.is_ascii_digit()) {
         Some(end) => text.split_at(end),

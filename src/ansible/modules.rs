@@ -11,7 +11,6 @@ use std::{
 pub type Entry = (&'static str, fn(Vec<OsString>) -> ExitCode);
 
 /// Runs the module by whose name the program is called: as a file, or as its first argument. `None` where it is none.
-#[must_use]
 pub fn run_called(modules: &[Entry]) -> Option<ExitCode> {
     let mut arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     let of_name = |name: &str| modules.iter().find(|(module, _)| *module == name);
@@ -23,7 +22,6 @@ pub fn run_called(modules: &[Entry]) -> Option<ExitCode> {
 }
 
 /// The answer of a program that was called by the name of no module.
-#[must_use]
 pub fn unknown(modules: &[Entry]) -> ExitCode {
     let names: Vec<_> = modules.iter().map(|(module, _)| *module).collect();
     let message = format!(

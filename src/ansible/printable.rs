@@ -7,7 +7,6 @@ use serde_json::Value;
 
 /// The text with control characters as `cat -v` shows them (`^[` for escape), and those that turn the direction of
 /// writing by number. Ends of lines and tabs stay.
-#[must_use]
 pub fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for it in text.chars() {

@@ -22,7 +22,6 @@ use super::{
 static SECRETS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// Runs module `M`.
-#[must_use]
 pub fn run<M: Module>(arguments: Vec<OsString>) -> ExitCode {
     let argument = arguments.into_iter().next();
     if argument.as_deref() == Some(OsStr::new("-")) {
@@ -122,9 +121,7 @@ fn panic_message(module: &str, panic: &PanicHookInfo) -> String {
     let reason =
         reason.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no reason given");
     let place = panic.location().map_or_else(String::new, |it| format!(" at {}:{}", it.file(), it.line()));
-    format!(
-        "{module} had an internal error{place}: {reason}. Please report this; running it again is safe."
-    )
+    format!("{module} had an internal error{place}: {reason}. Please report this; running it again is safe.")
 }
 
 /// The thread that answers: the one that was done first, or found that there is no time left.

@@ -12,13 +12,11 @@ pub struct Secret(Zeroizing<Vec<u8>>);
 
 impl Secret {
     /// Takes the bytes over.
-    #[must_use]
     pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
         Self(Zeroizing::new(bytes.into()))
     }
 
     /// The bytes, for the one place that needs them.
-    #[must_use]
     pub fn expose(&self) -> &[u8] {
         &self.0
     }
@@ -31,7 +29,6 @@ impl<'de> Deserialize<'de> for Secret {
 }
 
 /// The values given to `no_log` options, at any depth, as Ansible collects them.
-#[must_use]
 pub fn collect(spec: &Spec, given: &serde_json::Map<String, Value>) -> Vec<String> {
     let mut found = Vec::new();
     for (name, argument) in &spec.0 {
@@ -70,7 +67,6 @@ fn strings(value: &Value, found: &mut Vec<String>) {
 }
 
 /// Removes secrets from a result, as Ansible does, and every private key in PEM.
-#[must_use]
 pub fn scrub(value: Value, secrets: &[String]) -> Value {
     match value {
         Value::String(text) => {

@@ -48,9 +48,6 @@ pub struct Member {
 
 impl Election {
     /// Reads it from the environment, or from where [`save`](super::enrol) has put it.
-    ///
-    /// # Errors
-    /// It is in neither place, or something in it cannot be what it should.
     pub fn read(saved: &Path) -> Result<Self> {
         let text = match env::var(VARIABLE) {
             Ok(text) => text,
@@ -65,9 +62,6 @@ impl Election {
     }
 
     /// Reads it from JSON.
-    ///
-    /// # Errors
-    /// Something in it cannot be what it should.
     pub fn parse(text: &str) -> Result<Self> {
         let election: Self = serde_json::from_str(text)?;
         if !election.members.iter().any(|it| it.id == election.leader) {
@@ -95,23 +89,16 @@ impl Election {
     }
 
     /// Whether this machine leads.
-    #[must_use]
     pub fn leads(&self) -> bool {
         self.own == self.leader
     }
 
     /// The leader's record.
-    ///
-    /// # Errors
-    /// It is no member.
     pub fn leader_record(&self) -> Result<&Member> {
         self.member(&self.leader)
     }
 
     /// This machine's record.
-    ///
-    /// # Errors
-    /// It is no member.
     pub fn own_record(&self) -> Result<&Member> {
         self.member(&self.own)
     }
@@ -149,9 +136,6 @@ impl Member {
     }
 
     /// The group of `hosts` that the machine's role decides.
-    ///
-    /// # Errors
-    /// There is no such role.
     pub fn group(&self) -> Result<&'static str> {
         match self.role.as_str() {
             "manager" => Ok("core"),
@@ -161,9 +145,6 @@ impl Member {
     }
 
     /// A public key of it as it may stand in a file: type and key, without whatever else it says.
-    ///
-    /// # Errors
-    /// It is no public key.
     pub fn plain(key: &str) -> Result<String> {
         let key: PublicKey = key.parse()?;
         Ok(PublicKey::from_blob(key.blob(), "")?.to_string())

@@ -28,25 +28,21 @@ pub struct Machine {
 
 impl Machine {
     /// A path on it.
-    #[must_use]
     pub fn path(&self, absolute: &str) -> PathBuf {
         self.root.join(absolute.trim_start_matches('/'))
     }
 
     /// What the machine knows of itself.
-    #[must_use]
     pub fn state(&self) -> PathBuf {
         self.path("/var/lib/minicluster")
     }
 
     /// The secrets of a control node.
-    #[must_use]
     pub fn private_dir(&self) -> PathBuf {
         self.state().join("private")
     }
 
     /// Where the outcome of the election is kept.
-    #[must_use]
     pub fn members_file(&self) -> PathBuf {
         self.state().join("members.json")
     }
@@ -54,9 +50,6 @@ impl Machine {
 
 /// Enrols the machine: it is locked to its cluster, knows the members' host keys, lets the leader in, and, where
 /// it does not lead, forgets the key with which it would have led.
-///
-/// # Errors
-/// It belongs to another cluster, or something cannot be read or written. Then it must not acknowledge the lock.
 pub fn enrol(machine: &Machine, election: &Election, now: OffsetDateTime) -> Result<Membership> {
     let secret = machine.path("/etc/minicluster/cluster_secret");
     let secret =

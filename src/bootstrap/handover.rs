@@ -48,9 +48,6 @@ pub struct Moved {
 
 impl Handover {
     /// Does it. May be repeated: an attempt that was cut off goes on.
-    ///
-    /// # Errors
-    /// Something could not be copied, compared, opened or removed; until all is proven the leader keeps everything.
     pub fn run(&self) -> Result<Moved> {
         let theirs = self.sums()?;
         let private_dir = &self.private_dir;

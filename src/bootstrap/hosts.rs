@@ -21,9 +21,6 @@ pub struct Cluster<'a> {
 }
 
 /// `text`, the `hosts` file that is there, or an empty one, with the members as they are. `label` names it.
-///
-/// # Errors
-/// It is not INI, is of another cluster, or says something that cannot be corrected line by line.
 pub fn update(label: &str, text: &str, cluster: &Cluster) -> Result<String> {
     let label: Arc<str> = label.into();
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();

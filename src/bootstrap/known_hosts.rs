@@ -5,9 +5,6 @@ use anyhow::Result;
 use super::{Election, Member};
 
 /// `text` with a line for each member in place of what it said of the same names and addresses.
-///
-/// # Errors
-/// A member's host key is none.
 pub fn update(text: &str, election: &Election) -> Result<String> {
     let mut names = Vec::new();
     let mut lines = Vec::new();

@@ -32,7 +32,6 @@ pub struct Residue {
 
 impl Residue {
     /// Looks for it. Writes nothing.
-    #[must_use]
     pub fn find(machine: &Machine) -> Self {
         let mut files = Vec::new();
         for path in ["/etc/minicluster/bootstrap_key", "/etc/minicluster/bootstrap_key.pub"] {
@@ -58,15 +57,11 @@ impl Residue {
     }
 
     /// Whether there is anything to do.
-    #[must_use]
     pub const fn is_left(&self) -> bool {
         !self.files.is_empty() || self.cloud_init
     }
 
     /// Removes it.
-    ///
-    /// # Errors
-    /// Something cannot be removed.
     pub fn remove(&self, machine: &Machine) -> Result<()> {
         if self.cloud_init {
             let text =
@@ -81,17 +76,11 @@ impl Residue {
 }
 
 /// Whether an operator has let the machine in: for it there is nothing to elect.
-///
-/// # Errors
-/// What it knows of itself cannot be read.
 pub fn admitted(machine: &Machine) -> Result<bool> {
     Ok(state::read(&machine.state())?.is_some_and(|it| it.came_in != CameIn::Election))
 }
 
 /// Forgets what was shared at boot, once this machine is locked to its cluster.
-///
-/// # Errors
-/// The machine is in no cluster yet, or something cannot be removed.
 pub fn finish(machine: &Machine) -> Result<Residue> {
     let residue = Residue::find(machine);
     if residue.is_left() && state::read(&machine.state())?.is_none() {

@@ -9,25 +9,16 @@ use rustix::process::getuid;
 use crate::ansible::accounts;
 
 /// Where the roles keep the secrets of clusters when the operator says nothing else.
-///
-/// # Errors
-/// The account has no home directory.
 pub fn clusters() -> Result<PathBuf> {
     Ok(data_home(env::var_os("XDG_DATA_HOME"), home)?.join("minicluster"))
 }
 
 /// A path that may begin with `~/`, as Ansible takes it.
-///
-/// # Errors
-/// It does, and the account has no home directory.
 pub fn expand(path: &str) -> Result<PathBuf> {
     path.strip_prefix("~/").map_or_else(|| Ok(path.into()), |below| Ok(home()?.join(below)))
 }
 
 /// The account's home directory.
-///
-/// # Errors
-/// It has none.
 fn home() -> Result<PathBuf> {
     home_of(
         env::var_os("HOME"),

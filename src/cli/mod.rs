@@ -55,7 +55,6 @@ kept in place. Exit status: 0 done, 1 errors (on standard error), 2 wrong usage 
 --exit-code', something would move, 3 with 'certs --expiring', something does.";
 
 /// Runs the program.
-#[must_use]
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match answer(arguments) {

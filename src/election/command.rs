@@ -64,7 +64,6 @@ struct Command {
 
 /// The program: the module where the first of the arguments (without the program's name) is a file, `-`, or what
 /// Ansible's tools ask of a module; the command otherwise.
-#[must_use]
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
     let first = arguments.first().and_then(|it| it.to_str());
     if matches!(first, Some("--help" | "-h")) && std::io::stdout().write_all(HELP.as_bytes()).is_err() {

@@ -57,9 +57,6 @@ impl Announcement {
 
 impl Discovery {
     /// Announces `record` on these interfaces, and tells `inbox` of everyone who announces the same cluster.
-    ///
-    /// # Errors
-    /// Multicast DNS cannot be used.
     pub fn start(
         secret: SecretKey,
         cluster: &str,

@@ -31,16 +31,12 @@ impl Persisted for State {
 }
 
 /// The directory of the election below `--state-dir`.
-#[must_use]
 pub fn directory(state_dir: &Path) -> PathBuf {
     state_dir.join("election")
 }
 
 impl Disk {
     /// Makes the directory if need be, and keeps every other process out.
-    ///
-    /// # Errors
-    /// The directory cannot be made, or another election runs.
     pub fn open(state_dir: &Path) -> Result<Self> {
         let path = directory(state_dir);
         Directory { path: path.clone(), attributes: Attributes::mode(0o700) }.plan()?.apply()?;
@@ -52,9 +48,6 @@ impl Disk {
     }
 
     /// Replaces the state, and waits for the disk.
-    ///
-    /// # Errors
-    /// It cannot be written; what was there is still there.
     pub fn write(&self, state: &State) -> Result<()> {
         let (before, after) = points(state);
         fault::point(before);
@@ -64,7 +57,6 @@ impl Disk {
     }
 
     /// What keeps two actions from running at once.
-    #[must_use]
     pub fn action_lock(&self) -> ActionLock {
         ActionLock(self.path.join("action.lock"))
     }
@@ -75,9 +67,6 @@ pub struct ActionLock(PathBuf);
 
 impl ActionLock {
     /// Takes it for a program that is started next; `None`: an action of a process before this one still has it.
-    ///
-    /// # Errors
-    /// The file cannot be used.
     pub fn take(&self, wait: bool) -> Result<Option<OwnedFd>> {
         let taken = if wait { Some(lock(&self.0)?) } else { try_lock(&self.0)? };
         if let Some(taken) = &taken {
@@ -100,17 +89,11 @@ const fn points(state: &State) -> (&'static str, &'static str) {
 }
 
 /// What a node has persisted; `None`: nothing yet. Writes nothing.
-///
-/// # Errors
-/// It is there and cannot be read.
 pub fn read(state_dir: &Path) -> Result<Option<State>> {
     State::read(&directory(state_dir).join("state.json"))
 }
 
 /// The state to go on with: what is on the disk, or a new node's. `chosen` is the operator's id for it.
-///
-/// # Errors
-/// It cannot be read, or is another machine's.
 pub fn state(disk: &Disk, state_dir: &Path, machine_id: &[u8], chosen: Option<&NodeId>) -> Result<State> {
     let found = read(state_dir)?;
     let seed = if let Some(state) = &found {

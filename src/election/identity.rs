@@ -18,16 +18,12 @@ const LONGEST: usize = 64;
 
 impl NodeId {
     /// The default id: 128 bits of HMAC-SHA-256 over the machine id, keyed with the node's random value.
-    #[must_use]
     pub fn derive(machine_id: &[u8], seed: &[u8]) -> Self {
         let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, seed), machine_id);
         Self(hex::encode(&tag.as_ref()[..16]))
     }
 
     /// An id that somebody chose.
-    ///
-    /// # Errors
-    /// It is empty, longer than 64 characters, or has others than letters, digits, `-`, `.` and `_`.
     pub fn parse(text: &str) -> Result<Self> {
         let fits = |it: u8| it.is_ascii_alphanumeric() || matches!(it, b'-' | b'.' | b'_');
         if text.is_empty() || text.len() > LONGEST || !text.bytes().all(fits) {
@@ -37,13 +33,11 @@ impl NodeId {
     }
 
     /// As text.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
     /// Its first characters, enough for a person.
-    #[must_use]
     pub fn short(&self) -> &str {
         &self.0[..self.0.len().min(8)]
     }
@@ -62,9 +56,6 @@ impl fmt::Display for NodeId {
 }
 
 /// The name by which people and the other nodes know this machine.
-///
-/// # Errors
-/// It has none of its own.
 pub fn host_name() -> Result<String> {
     own(rustix::system::uname().nodename().to_string_lossy().into_owned())
 }

@@ -21,9 +21,6 @@ pub struct Interfaces {
 }
 
 /// Looks them up. An interface that is not there, or has no address, has none.
-///
-/// # Errors
-/// The system does not say.
 pub fn look(names: &[String]) -> Result<Interfaces> {
     let all = if_addrs::get_if_addrs().context("cannot list the network interfaces")?;
     let mut found = Interfaces::default();
@@ -44,9 +41,6 @@ pub fn look(names: &[String]) -> Result<Interfaces> {
 }
 
 /// Waits until one of them has an address: at boot the network may come later than this program.
-///
-/// # Errors
-/// None has one at the timeout.
 pub fn wait_for_address(request: &Request, begin: Instant, log: Log) -> Result<Interfaces> {
     let mut told = None;
     loop {
@@ -78,9 +72,6 @@ pub fn wait_for_address(request: &Request, begin: Instant, log: Log) -> Result<I
 }
 
 /// The names of all interfaces that are there, with or without an address, in alphabetical order.
-///
-/// # Errors
-/// The system does not say.
 fn here() -> Result<Vec<String>> {
     // Unlike /sys/class/net it is always that of this process's network namespace.
     let text = files::text("/proc/net/dev").context("cannot list the network interfaces")?;
@@ -96,7 +87,6 @@ fn names(text: &str) -> Vec<String> {
 }
 
 /// The first address as an integer, as the original counts.
-#[must_use]
 pub fn election_id(first: IpAddr) -> u128 {
     match first {
         IpAddr::V4(address) => u32::from(address).into(),
@@ -105,7 +95,6 @@ pub fn election_id(first: IpAddr) -> u128 {
 }
 
 /// Where to dial an address that a member has told: a link-local one on each of the interfaces.
-#[must_use]
 pub fn dial(address: IpAddr, port: u16, indices: &[u32]) -> Vec<SocketAddr> {
     match address {
         IpAddr::V6(address) if address.is_unicast_link_local() => {
@@ -116,7 +105,6 @@ pub fn dial(address: IpAddr, port: u16, indices: &[u32]) -> Vec<SocketAddr> {
 }
 
 /// A link-local address on one interface.
-#[must_use]
 pub const fn scoped(address: Ipv6Addr, port: u16, scope: u32) -> SocketAddr {
     SocketAddr::V6(SocketAddrV6::new(address, port, 0, scope))
 }

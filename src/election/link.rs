@@ -72,9 +72,6 @@ pub struct Link {
 
 impl Link {
     /// Says hello.
-    ///
-    /// # Errors
-    /// The connection cannot be used.
     pub fn new(stream: TcpStream, dialled: bool, me: &Record, now: Millis) -> Result<Self> {
         stream.set_nonblocking(true)?;
         stream.set_nodelay(true)?;
@@ -111,9 +108,6 @@ impl Link {
     }
 
     /// Sends a frame, or as much of it as the connection takes now.
-    ///
-    /// # Errors
-    /// The connection has ended, or does not take what is sent.
     pub fn send(&mut self, body: &Body) -> Result<()> {
         let body = serde_json::to_vec(body)?;
         self.frame(&body)?;
@@ -132,9 +126,6 @@ impl Link {
     }
 
     /// Sends what waits.
-    ///
-    /// # Errors
-    /// The connection has ended.
     pub fn flush(&mut self) -> Result<()> {
         while !self.output.is_empty() {
             match self.stream.write(&self.output) {
@@ -148,9 +139,6 @@ impl Link {
     }
 
     /// Takes what has come.
-    ///
-    /// # Errors
-    /// The connection has ended, or the other side is not one to listen to.
     pub fn receive(&mut self, secret: &SecretKey, heard: &mut Vec<Heard>, now: Millis) -> Result<()> {
         let mut buffer = [0; 16 * 1024];
         loop {

@@ -55,7 +55,6 @@ pub enum Level {
 
 impl Note {
     /// How much it matters.
-    #[must_use]
     pub const fn level(&self) -> Level {
         match self {
             Self::Promised { .. } | Self::Candidate { .. } => Level::Debug,

@@ -12,7 +12,6 @@ use serde_json::{Value, json};
 use super::{Ballot, Record};
 
 /// A program and its arguments, split at blanks; a path that is there may hold blanks. No shell.
-#[must_use]
 pub fn words(command: &str) -> Vec<String> {
     if Path::new(command).is_file() {
         return vec![command.into()];
@@ -21,7 +20,6 @@ pub fn words(command: &str) -> Vec<String> {
 }
 
 /// What the programs find in `MINICLUSTER_ELECTION`.
-#[must_use]
 pub fn described(cluster: &str, id: &str, ballot: &Ballot, members: &[Record], own: &Record) -> Value {
     json!({
         "cluster": cluster,
@@ -35,7 +33,6 @@ pub fn described(cluster: &str, id: &str, ballot: &Ballot, members: &[Record], o
 }
 
 /// A member, for the programs and for Ansible.
-#[must_use]
 pub fn member(record: &Record) -> Value {
     json!({
         "id": record.id,
@@ -59,7 +56,6 @@ pub struct Ended {
 }
 
 /// Runs a program to its end. Its output goes where this program's goes, or is collected.
-#[must_use]
 pub fn run(command: &str, arguments: &[String], environment: &str, collect: bool) -> Ended {
     let words = words(command);
     let Some((program, first)) = words.split_first() else {

@@ -34,13 +34,11 @@ pub struct Record {
 
 impl Record {
     /// What decides: the smallest leads.
-    #[must_use]
     pub fn rank(&self) -> (u128, &NodeId) {
         (self.election_id, &self.id)
     }
 
     /// The first address, as text; empty where there is none.
-    #[must_use]
     pub fn address(&self) -> String {
         self.addresses.first().map(ToString::to_string).unwrap_or_default()
     }
@@ -58,7 +56,6 @@ pub struct Digest(String);
 
 impl Digest {
     /// As text.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -75,7 +72,6 @@ pub struct Membership {
 
 impl Membership {
     /// Sorts the members and takes their digest.
-    #[must_use]
     pub fn new(cluster: &str, expect: usize, mut members: Vec<Record>) -> Self {
         members.sort_by(|a, b| a.rank().cmp(&b.rank()));
         // JSON of a fixed shape: no two memberships have the same text. Nothing in it can fail to be written.
@@ -99,19 +95,16 @@ pub struct Ballot {
 
 impl Ballot {
     /// Whether a message that names this term and digest means this ballot.
-    #[must_use]
     pub fn is(&self, term: u64, digest: &Digest) -> bool {
         self.term == term && self.digest == *digest
     }
 
     /// Whether the node is one of its members.
-    #[must_use]
     pub fn has(&self, id: &NodeId) -> bool {
         self.members.iter().any(|it| it.id == *id)
     }
 
     /// The leader's record.
-    #[must_use]
     pub fn leader(&self) -> Option<&Record> {
         self.members.iter().find(|it| it.id == self.leader)
     }

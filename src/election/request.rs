@@ -67,9 +67,6 @@ const LONGEST_KEY: usize = 8_192;
 
 impl Request {
     /// Refuses what cannot be meant.
-    ///
-    /// # Errors
-    /// The option, its value and what it may be.
     pub fn check(&self) -> Result<()> {
         if !(1..=MOST).contains(&self.expect) {
             bail!("--expect {}: the number of nodes is 1 to {MOST}", self.expect);
@@ -96,9 +93,6 @@ impl Request {
     }
 
     /// Reads the cluster's secret.
-    ///
-    /// # Errors
-    /// It is not there, others may read it, or it is too short.
     pub fn secret(&self) -> Result<Secret> {
         let path = self.secret_file.display();
         let about = format!("the cluster's secret (--secret-file {path})");
@@ -122,9 +116,6 @@ impl Request {
     }
 
     /// The public keys for the record: host key, user key.
-    ///
-    /// # Errors
-    /// A file cannot be read, or is no public key.
     pub fn keys(&self) -> Result<(Option<String>, Option<String>)> {
         let read = |option: &str, path: &Option<PathBuf>| -> Result<Option<String>> {
             let Some(path) = path else { return Ok(None) };

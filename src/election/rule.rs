@@ -52,7 +52,6 @@ pub enum Rule {
 impl Rule {
     /// `held`, unless a test has broken this rule: then true.
     #[cfg(not(test))]
-    #[must_use]
     #[allow(clippy::unused_self, reason = "which one it is matters to tests only")]
     pub const fn kept(self, held: bool) -> bool {
         held
@@ -60,7 +59,6 @@ impl Rule {
 
     /// Whether it is in force: always, but in a test that breaks it.
     #[cfg(not(test))]
-    #[must_use]
     #[allow(clippy::unused_self, reason = "which one it is matters to tests only")]
     pub const fn stands(self) -> bool {
         true
@@ -76,13 +74,11 @@ thread_local! {
 #[cfg(test)]
 impl Rule {
     /// `held`, unless a test has broken this rule: then true.
-    #[must_use]
     pub fn kept(self, held: bool) -> bool {
         held || !self.stands()
     }
 
     /// Whether it is in force.
-    #[must_use]
     pub fn stands(self) -> bool {
         BROKEN.get() != Some(self)
     }

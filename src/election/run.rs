@@ -85,9 +85,6 @@ pub struct Ending {
 pub type Log<'a> = &'a mut dyn FnMut(Level, &str);
 
 /// Takes part in an election, from wherever this node left it, to its end. `collect`: keep what the action writes.
-///
-/// # Errors
-/// Something is wrong with the request or the machine; nobody was told anything that is not on the disk.
 pub fn run(request: &Request, collect: bool, log: Log) -> Result<Ending> {
     request.check()?;
     if let Some(state) = disk::read(&request.state_dir)?.filter(|it| it.stage == Stage::Done) {

@@ -26,7 +26,6 @@ pub struct SecretKey {
 
 impl SecretKey {
     /// Takes the secret for the cluster of this name.
-    #[must_use]
     pub fn new(secret: &Secret, cluster: &str) -> Self {
         let key = hkdf::Salt::new(hkdf::HKDF_SHA256, b"minicluster election").extract(secret.expose());
         Self { key, cluster: cluster.into() }
@@ -45,9 +44,6 @@ impl SecretKey {
     }
 
     /// The MAC of an announcement, as it stands in the TXT record.
-    ///
-    /// # Errors
-    /// Never in practice: the parts are short.
     pub fn announcement(&self, parts: &[&[u8]]) -> Result<String> {
         let tag = hmac::sign(&self.derive(&[b"announcement"])?, &length_prefixed(parts));
         Ok(hex::encode(&tag.as_ref()[..16]))
@@ -55,7 +51,6 @@ impl SecretKey {
 
     /// Whether `mac` is the MAC of an announcement. How long that takes says nothing of how much of it is right: what is
     /// compared are MACs of both under a key that nobody knows.
-    #[must_use]
     pub fn announced(&self, parts: &[&[u8]], mac: &str) -> bool {
         let (Ok(expected), Ok(key)) = (self.announcement(parts), self.derive(&[b"comparison"])) else {
             return false;
@@ -82,7 +77,6 @@ pub struct Hello {
 
 impl Hello {
     /// As bytes, always as many.
-    #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let id = self.id.as_str().as_bytes();
         let mut bytes =
@@ -92,9 +86,6 @@ impl Hello {
     }
 
     /// From [`HELLO`] bytes of a stranger.
-    ///
-    /// # Errors
-    /// It is no hello.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
         let rest = bytes.strip_prefix(MAGIC).filter(|_| bytes.len() == HELLO);
         let Some((nonce, rest)) = rest.and_then(|it| it.split_first_chunk::<NONCE>()) else {
@@ -116,9 +107,6 @@ pub struct Session {
 
 impl Session {
     /// The conversation between `own` and `other`; `opened`: by this side.
-    ///
-    /// # Errors
-    /// Never in practice: the parts are short.
     pub fn new(secret: &SecretKey, own: &Hello, other: &Hello, opened: bool) -> Result<Self> {
         let (dialler, listener) = if opened { (own, other) } else { (other, own) };
         let key = |from: &[u8]| {
@@ -140,9 +128,6 @@ impl Session {
     }
 
     /// The body of the next message of the other side.
-    ///
-    /// # Errors
-    /// It is not the next message, or not the other side's.
     pub fn open<'a>(&mut self, sealed: &'a [u8]) -> Result<&'a [u8]> {
         let Some((tag, signed)) = sealed.split_at_checked(TAG).filter(|it| it.1.len() >= COUNT) else {
             bail!("the message is cut")

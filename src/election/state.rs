@@ -43,13 +43,11 @@ pub struct State {
 
 impl State {
     /// The state of a node that has never voted.
-    #[must_use]
     pub fn new(id: NodeId, seed: String) -> Self {
         Self { seed, id, term: 0, ballot: None, stage: Stage::Free, told: Vec::new() }
     }
 
     /// What the others must know of it.
-    #[must_use]
     pub fn status(&self) -> Status {
         Status {
             term: self.term,
@@ -59,19 +57,16 @@ impl State {
     }
 
     /// Whether this node leads the ballot it has promised.
-    #[must_use]
     pub fn leads(&self) -> bool {
         self.ballot.as_ref().is_some_and(|it| it.leader == self.id)
     }
 
     /// Whether nothing was ever voted with it: it may be thrown away.
-    #[must_use]
     pub fn is_new(&self) -> bool {
         self.term == 0
     }
 
     /// The operator's word: the locked ballot is given up. Its term stays, so that no late message revives it.
-    #[must_use]
     pub fn abandoned(self) -> Self {
         Self { ballot: None, stage: Stage::Free, told: Vec::new(), ..self }
     }

@@ -43,9 +43,6 @@ pub struct Arrived {
 }
 
 /// Takes connections on a port of the system's choice, over IPv4 and IPv6.
-///
-/// # Errors
-/// No port can be had.
 pub fn listen() -> Result<TcpListener> {
     let listener = TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0))
         .or_else(|_| TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)))
@@ -102,9 +99,6 @@ impl Wire {
     }
 
     /// Waits for something to come, at most for `timeout`, or until the bell rings.
-    ///
-    /// # Errors
-    /// The system cannot wait.
     pub fn wait(
         &mut self,
         bell: &UnixStream,

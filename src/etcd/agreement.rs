@@ -19,14 +19,12 @@ pub enum Verdict {
 }
 
 /// How many of `hosts` have to say the same, so that at least one of them is right.
-#[must_use]
 pub fn words_needed(hosts: usize) -> usize {
     hosts.div_ceil(2).max(1)
 }
 
 /// Whether the cluster has removed `member`, by the `lists` of members that answer with a majority behind them, where
 /// `hosts` ought to be in the cluster.
-#[must_use]
 pub fn verdict<'a>(member: Id, lists: impl IntoIterator<Item = &'a [Member]>, hosts: usize) -> Verdict {
     let mut said = 0;
     for list in lists {

@@ -24,7 +24,6 @@ pub struct Member {
 
 impl Member {
     /// Whether it stands for one of `hosts` (host → peer URL), by name or by address.
-    #[must_use]
     pub fn is_of(&self, hosts: &BTreeMap<String, String>) -> bool {
         hosts.contains_key(&self.name) || hosts.values().any(|it| self.peer_urls.contains(it))
     }
@@ -63,7 +62,6 @@ struct ListedMember {
 
 impl Client {
     /// This client, talking only to a member that has the majority behind it: it answers a consistent read.
-    #[must_use]
     pub fn with_majority(&self) -> Option<Self> {
         if self.endpoints.is_empty() {
             return None;
@@ -76,9 +74,6 @@ impl Client {
     }
 
     /// All members.
-    ///
-    /// # Errors
-    /// etcd does not answer.
     pub fn members(&self) -> Result<Vec<Member>> {
         let listed: Listed =
             serde_json::from_slice(&self.ask(&["member", "list"])?).context("etcdctl member list")?;
@@ -87,25 +82,16 @@ impl Client {
     }
 
     /// Announces a member before it starts for the first time.
-    ///
-    /// # Errors
-    /// No majority, or the cluster thinks it unsafe now.
     pub fn add(&self, name: &str, peer_url: &str) -> Result<()> {
         self.ask(&["member", "add", name, &format!("--peer-urls={peer_url}")]).map(drop)
     }
 
     /// Removes a member for good; its number never comes back.
-    ///
-    /// # Errors
-    /// No majority, or the cluster thinks it unsafe now.
     pub fn remove(&self, id: Id) -> Result<()> {
         self.ask(&["member", "remove", &id.to_string()]).map(drop)
     }
 
     /// Tells the others where a member is now.
-    ///
-    /// # Errors
-    /// No majority, or another member has this URL.
     pub fn readdress(&self, id: Id, peer_url: &str) -> Result<()> {
         self.ask(&["member", "update", &id.to_string(), &format!("--peer-urls={peer_url}")]).map(drop)
     }

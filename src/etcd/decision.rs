@@ -50,7 +50,6 @@ pub struct Decision {
 }
 
 /// Decides. `token` distinguishes a new founding, should this be one.
-#[must_use]
 pub fn decide(situation: &Situation, token: &str) -> Decision {
     let mut record = match situation.identify(token) {
         Ok(record) => record,
@@ -74,7 +73,6 @@ pub fn decide(situation: &Situation, token: &str) -> Decision {
 }
 
 /// The record of a cluster that `members` restore from a snapshot: it exists from then on.
-#[must_use]
 pub fn restore(members: &BTreeMap<String, String>, token: &str) -> Record {
     Record { state: State::Founded, ..Record::founding(token, members) }
 }

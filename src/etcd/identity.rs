@@ -37,13 +37,11 @@ impl<'de> Deserialize<'de> for Id {
 }
 
 /// The number of a founding member: etcd hashes its peer URL and the token.
-#[must_use]
 pub fn member_id(token: &str, peer_url: &str) -> Id {
     first_eight_bytes(format!("{peer_url}{token}").as_bytes())
 }
 
 /// The number of the cluster that `members` (host → peer URL) found with `token`: etcd hashes their numbers.
-#[must_use]
 pub fn cluster_id(token: &str, members: &BTreeMap<String, String>) -> Id {
     let mut ids: Vec<u64> = members.values().map(|peer_url| member_id(token, peer_url).0).collect();
     ids.sort_unstable();

@@ -41,7 +41,6 @@ impl Persisted for Record {
 
 impl Record {
     /// A founding that begins.
-    #[must_use]
     pub fn founding(token: &str, members: &BTreeMap<String, String>) -> Self {
         let cluster_id = cluster_id(token, members);
         let members = members.clone();
@@ -55,13 +54,11 @@ impl Record {
     }
 
     /// A cluster that exists, as its members' data tells.
-    #[must_use]
     pub fn rebuilt(cluster_id: Id) -> Self {
         Self { state: State::Founded, cluster_id, ..Self::founding("", &BTreeMap::new()) }
     }
 
     /// This founding elected no leader: `next` takes its place.
-    #[must_use]
     pub fn given_up_for(&self, next: Self) -> Self {
         let mut abandoned = self.abandoned.clone();
         abandoned.insert(self.cluster_id, self.founders());
@@ -70,20 +67,17 @@ impl Record {
     }
 
     /// How many found it.
-    #[must_use]
     pub fn founders(&self) -> u64 {
         u64::try_from(self.members.len()).unwrap_or(u64::MAX)
     }
 
     /// Whether `data` is what a founding left that was given up.
-    #[must_use]
     pub fn has_abandoned(&self, data: Data) -> bool {
         is_abandoned(&self.abandoned, data)
     }
 }
 
 /// Whether `data` is of one of these foundings, and none elected a leader in it: the log has no more than its founders.
-#[must_use]
 pub fn is_abandoned(foundings: &BTreeMap<Id, u64>, data: Data) -> bool {
     foundings.get(&data.cluster_id).is_some_and(|founders| data.last_index <= *founders)
 }

@@ -29,9 +29,6 @@ pub struct Data {
 
 impl Data {
     /// Reads `data_dir`; `None` where etcd would start without data.
-    ///
-    /// # Errors
-    /// There is a log, but it cannot be read or is not one.
     pub fn read(data_dir: &Path) -> Result<Option<Self>> {
         let log = data_dir.join("member/wal");
         let entries = match fs::read_dir(&log) {

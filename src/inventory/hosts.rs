@@ -65,13 +65,11 @@ pub enum Owner<'a> {
 
 impl Hosts {
     /// How many hosts there are.
-    #[must_use]
     pub fn len(&self) -> usize {
         self.list.len()
     }
 
     /// Whether there is no host.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
@@ -82,13 +80,11 @@ impl Hosts {
     }
 
     /// A host by its place. Panics on an id of another inventory.
-    #[must_use]
     pub fn host(&self, id: HostId) -> &Host {
         &self.list[id]
     }
 
     /// The place of a host.
-    #[must_use]
     pub fn host_id(&self, name: &str) -> Option<HostId> {
         self.host_ids.get(name).copied()
     }
@@ -99,7 +95,6 @@ impl Hosts {
     }
 
     /// A group by name.
-    #[must_use]
     pub fn group(&self, name: &str) -> Option<&Group> {
         self.group_ids.get(name).map(|id| &self.groups[*id])
     }
@@ -110,7 +105,6 @@ impl Hosts {
     }
 
     /// A group's hosts and those of all groups below it, each once; `None` where no group has the name.
-    #[must_use]
     pub fn hosts_of(&self, group: &str) -> Option<Vec<HostId>> {
         Some(self.members(*self.group_ids.get(group)?))
     }
@@ -132,20 +126,17 @@ impl Hosts {
     }
 
     /// What the first host's variable says in plain words; the cluster's own variables are the same for all.
-    #[must_use]
     pub fn said_first(&self, name: &str) -> Option<String> {
         self.first(name)?.value.text().filter(|it| !it.contains("{{"))
     }
 
     /// The first host's variable.
-    #[must_use]
     pub fn first(&self, name: &str) -> Option<&Variable> {
         (!self.is_empty()).then(|| self.variable(0, name)).flatten()
     }
 
     /// The variable that a host sees: its own, else that of its groups in Ansible's order of precedence
     /// (deeper before shallower, then `ansible_group_priority`, then the later name).
-    #[must_use]
     pub fn variable(&self, host: HostId, name: &str) -> Option<&Variable> {
         let host = &self.list[host];
         if let Some(own) = host.variables.get(name) {
@@ -183,7 +174,6 @@ impl Hosts {
     }
 
     /// What Ansible accepts with a warning, or what JSON cannot tell apart.
-    #[must_use]
     pub fn warnings(&self) -> &[Diagnostic] {
         &self.warnings
     }

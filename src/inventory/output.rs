@@ -28,7 +28,6 @@ pub struct ServiceGroup {
 /// Services would change the order of hosts: they take hosts out of `ungrouped`, and their groups may come first. So
 /// `all` lists its hosts in the order that the file gives them; and where hosts are first named in another, as a
 /// pattern such as `web*` lists them, `ungrouped` names them so, from which Ansible takes them out again.
-#[must_use]
 pub fn list(hosts: &Hosts, services: &[ServiceGroup], all: &Map<String, Json>) -> String {
     let mut writer = Writer::default();
     writer.open();
@@ -64,7 +63,6 @@ pub fn list(hosts: &Hosts, services: &[ServiceGroup], all: &Map<String, Json>) -
 }
 
 /// What `--host NAME` prints: the variables set on the host. `None` where there is no such host.
-#[must_use]
 pub fn host(hosts: &Hosts, name: &str) -> Option<String> {
     let host = hosts.host(hosts.host_id(name)?);
     let mut writer = Writer::default();
@@ -75,7 +73,6 @@ pub fn host(hosts: &Hosts, name: &str) -> Option<String> {
 }
 
 /// One value as `--list` prints it.
-#[must_use]
 pub fn json(value: &Value) -> String {
     let mut writer = Writer::default();
     writer.inventory_value(value);
@@ -85,7 +82,6 @@ pub fn json(value: &Value) -> String {
 /// A large variable of `all` as a template of its JSON: `ansible-inventory --list` repeats the variables of
 /// `all` for every host, and a string costs it a fraction of what a tree of values does. Ansible evaluates
 /// no template within it.
-#[must_use]
 pub fn packed(value: &Json) -> String {
     // Whether a backslash within a template's string stands for itself depends on who evaluates it.
     let text =

@@ -8,9 +8,6 @@ use std::{os::unix::fs::PermissionsExt, path::Path, sync::Arc};
 
 impl Hosts {
     /// Reads an inventory file as Ansible reads it, or reports every mistake in it.
-    ///
-    /// # Errors
-    /// All mistakes found, in the order of the file.
     pub fn read(path: &Path) -> Result<Self, Diagnostics> {
         let label: Arc<str> = Arc::from(path.display().to_string());
         let bytes =
@@ -25,9 +22,6 @@ impl Hosts {
 
     /// The inventory that a text describes; `label` names it in messages, and its extension tells the format:
     /// none, `.yml`, `.yaml` and `.json` may be YAML or INI, all others are INI.
-    ///
-    /// # Errors
-    /// All mistakes found, in the order of the file.
     pub fn parse(label: &Arc<str>, text: &str) -> Result<Self, Diagnostics> {
         let refused = |message: &str| Err(vec![Diagnostic::of_file(label, message)]);
         if text.starts_with("$ANSIBLE_VAULT") {

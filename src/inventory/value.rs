@@ -42,7 +42,6 @@ pub type Variables = BTreeMap<String, Variable>;
 
 impl Value {
     /// A scalar as Ansible would print it (`true` is `True`); nothing for a secret, a list or a mapping.
-    #[must_use]
     pub fn text(&self) -> Option<String> {
         match self {
             Self::Bool(true) => Some("True".to_owned()),
@@ -57,7 +56,6 @@ impl Value {
 }
 
 /// A float as Python's `repr` writes it: shortest digits, exponent below 1e-4 and from 1e16.
-#[must_use]
 pub fn python_float(number: f64) -> String {
     if number.is_nan() {
         return "nan".to_owned();

@@ -35,25 +35,21 @@ pub struct Action {
 
 impl Action {
     /// Whether there is anything to do.
-    #[must_use]
     pub const fn changes(&self) -> bool {
         self.unmask || self.enable || self.disable || self.verb.is_some()
     }
 
     /// Whether a restart takes away what runs now. Nobody misses a timer meanwhile.
-    #[must_use]
     pub fn interrupts(&self) -> bool {
         self.verb == Some("restart") && self.unit.is_active() && self.name.strip_suffix(".timer").is_none()
     }
 
     /// Whether its mask goes with the next boot.
-    #[must_use]
     pub fn masked_at_runtime(&self) -> bool {
         self.unit.get("UnitFileState") == "masked-runtime"
     }
 
     /// The unit now, in a few words.
-    #[must_use]
     pub fn before(&self) -> String {
         if self.unit.exists() {
             let enabled = match self.unit.get("UnitFileState") {
@@ -67,7 +63,6 @@ impl Action {
     }
 
     /// What is done with it, in a few words.
-    #[must_use]
     pub fn after(&self) -> String {
         let done = match self.verb {
             Some("start") => "started",
@@ -88,7 +83,6 @@ impl Action {
 }
 
 /// Decides what is to be done with the unit `name`, which is now `unit` and would be started with `digest`.
-#[must_use]
 pub fn decide(
     name: &str,
     unit: Unit,

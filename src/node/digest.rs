@@ -25,9 +25,6 @@ pub struct Digest {
 
 impl Digest {
     /// What `unit` would be started with now. What does not exist counts as that.
-    ///
-    /// # Errors
-    /// A file cannot be read.
     pub fn of(unit: &str, unit_path: &[PathBuf], inputs: &[PathBuf]) -> Result<Self> {
         let mut inputs = inputs.to_vec();
         inputs.sort();
@@ -38,7 +35,6 @@ impl Digest {
 impl Digest {
     /// Makes it differ from any other where one of `written`, files that are about to be written, is among what
     /// `unit` is started with.
-    #[must_use]
     pub fn after(
         mut self,
         unit: &str,
@@ -60,7 +56,6 @@ impl Digest {
     }
 
     /// What it will be when an input, nobody says which, is about to be written.
-    #[must_use]
     pub fn with_new_inputs(self) -> Self {
         Self { inputs: TO_COME.into(), ..self }
     }

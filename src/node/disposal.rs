@@ -12,9 +12,6 @@ use crate::ansible::{
 
 /// Takes all of this away; what is gone already is no obstacle. Stops first: a program must not lose its files
 /// under its feet.
-///
-/// # Errors
-/// A unit does not stop, or a file cannot be removed.
 pub fn dispose(holdings: &Holdings) -> Result<()> {
     stop(&holdings.units.iter().cloned().collect::<Vec<_>>())?;
     for path in &holdings.credentials {

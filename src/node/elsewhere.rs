@@ -17,9 +17,6 @@ pub struct Running {
 
 impl Running {
     /// Asks systemd about the units that the ledger has.
-    ///
-    /// # Errors
-    /// systemd does not answer.
     pub fn look(records: &Records) -> Result<Self> {
         let mut found = Self::default();
         for (service, holdings) in records.services.iter().filter(|(_, it)| !it.units.is_empty()) {

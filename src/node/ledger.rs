@@ -87,7 +87,6 @@ pub struct Holdings {
 
 impl Holdings {
     /// What is left when another has what it has.
-    #[must_use]
     pub fn without(mut self, other: &Self) -> Self {
         self.units.retain(|it| !other.units.contains(it));
         self.credentials.retain(|it| !other.credentials.contains(it));
@@ -105,9 +104,6 @@ impl Holdings {
 
 impl Records {
     /// Reads the ledger in `directory` without locking it: for planning. No ledger is an empty one.
-    ///
-    /// # Errors
-    /// It cannot be read.
     pub fn read(directory: &Path) -> Result<Self> {
         Ok(<Self as Persisted>::read(&directory.join(FILE))?.unwrap_or_default())
     }
@@ -152,9 +148,6 @@ pub struct Ledger {
 
 impl Ledger {
     /// Locks and reads the ledger in `directory`, which is made where it is missing.
-    ///
-    /// # Errors
-    /// It cannot be locked or read.
     pub fn open(directory: &Path) -> Result<Self> {
         if !directory.exists() {
             Directory { path: directory.into(), attributes: Attributes::mode(0o755) }.plan()?.apply()?;
@@ -165,9 +158,6 @@ impl Ledger {
     }
 
     /// Writes what has changed, in one step; it is on the disk when this returns.
-    ///
-    /// # Errors
-    /// It cannot be written.
     pub fn save(&mut self) -> Result<()> {
         if self.saved == self.records {
             return Ok(());

@@ -333,9 +333,6 @@ fn outcome(plan: &Plan) -> Outcome {
 
 /// Records that `unit` was started, by whoever calls this, with its definition and `inputs` as they are
 /// on disk: [`ServiceUnits`] then leaves it running.
-///
-/// # Errors
-/// systemd does not answer, a file cannot be read, or the ledger cannot be written.
 pub fn record_started(ledger: &Path, service: &str, unit: &str, inputs: &[PathBuf]) -> Result<()> {
     let unit = systemd::full_name(unit)?;
     let digest = Digest::of(&unit, &systemd::unit_path()?, inputs)?;
@@ -347,9 +344,6 @@ pub fn record_started(ledger: &Path, service: &str, unit: &str, inputs: &[PathBu
 }
 
 /// Records that `unit` must be restarted, before whoever calls this does it.
-///
-/// # Errors
-/// systemd does not answer, or the ledger cannot be written.
 pub fn owe_restart(ledger: &Path, unit: &str, reason: &str) -> Result<()> {
     let unit = systemd::full_name(unit)?;
     let mut ledger = Ledger::open(ledger)?;
@@ -358,9 +352,6 @@ pub fn owe_restart(ledger: &Path, unit: &str, reason: &str) -> Result<()> {
 }
 
 /// Whether `unit` owes a restart, or was last started with another definition or other `inputs` than are on disk.
-///
-/// # Errors
-/// systemd does not answer, or a file or the ledger cannot be read.
 pub fn is_outdated(ledger: &Path, unit: &str, inputs: &[PathBuf]) -> Result<bool> {
     let unit = systemd::full_name(unit)?;
     let records = Records::read(ledger)?;
@@ -369,9 +360,6 @@ pub fn is_outdated(ledger: &Path, unit: &str, inputs: &[PathBuf]) -> Result<bool
 }
 
 /// Whether `unit` runs, or is on its way with a process of its own: starting it would do nothing.
-///
-/// # Errors
-/// systemd does not answer.
 pub fn runs(unit: &str) -> Result<bool> {
     let units = systemd::show(&[systemd::full_name(unit)?])?;
     Ok(units.iter().any(|it| it.is_active() || it.is_starting()))

@@ -70,9 +70,6 @@ enum Locked {
 }
 
 /// Reads the state of the host whose directory this is; `None`: unlocked.
-///
-/// # Errors
-/// It cannot be read or is not understood. Then nobody knows whether the host is locked: nothing may lock it.
 pub fn read(directory: &Path) -> Result<Option<Membership>> {
     let path = directory.join(FILE);
     let name = path.display();
@@ -94,9 +91,6 @@ pub fn read(directory: &Path) -> Result<Option<Membership>> {
 /// Whether a machine in the state `found` is to be locked to `wanted`, or is already. A machine that its
 /// control node knows (`wanted` names a node) and that knows nothing itself was rebuilt or is another one:
 /// it comes in only with the operator's word, `readmit`.
-///
-/// # Errors
-/// It belongs to another cluster, is another node, or was rebuilt.
 pub fn decide(found: Option<&Membership>, wanted: &Membership, readmit: bool) -> Result<Option<Membership>> {
     let Some(found) = found else {
         let known = wanted.came_in != CameIn::Election && wanted.node_id.is_some();
@@ -137,9 +131,6 @@ pub fn decide(found: Option<&Membership>, wanted: &Membership, readmit: bool) ->
 
 /// Locks the machine whose directory this is, unless it is already locked to the same cluster. Of any
 /// number of callers one writes; says whether it was this one.
-///
-/// # Errors
-/// [`decide`] refuses, or the file cannot be written.
 pub fn lock_to(directory: &Path, wanted: &Membership, readmit: bool, now: OffsetDateTime) -> Result<bool> {
     if !directory.exists() {
         Directory { path: directory.into(), attributes: Attributes::mode(0o755) }.plan()?.apply()?;
@@ -158,9 +149,6 @@ pub fn lock_to(directory: &Path, wanted: &Membership, readmit: bool, now: Offset
 
 /// What tells a cluster from every other, although several may have been made with one secret: HKDF (RFC 5869,
 /// SHA-256) of the cluster secret, with a salt that its members have in common. It tells nothing of the secret.
-///
-/// # Errors
-/// Never in practice: the length asked for is one that HKDF has.
 pub fn cluster_id(secret: &[u8], salt: &str) -> Result<String> {
     let mut id = [0; 16];
     hkdf::Salt::new(hkdf::HKDF_SHA256, salt.as_bytes())

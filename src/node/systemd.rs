@@ -33,7 +33,6 @@ pub struct Unit {
 impl Unit {
     /// A unit with these properties.
     #[cfg(test)]
-    #[must_use]
     pub fn new(properties: &[(&str, &str)]) -> Self {
         Self {
             properties: properties.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
@@ -41,43 +40,36 @@ impl Unit {
     }
 
     /// A property's value; empty where systemd does not say.
-    #[must_use]
     pub fn get(&self, name: &str) -> &str {
         self.properties.get(name).map_or("", String::as_str)
     }
 
     /// Whether its definition exists, masked or not.
-    #[must_use]
     pub fn exists(&self) -> bool {
         self.get("LoadState") != "not-found"
     }
 
     /// Whether it is masked.
-    #[must_use]
     pub fn is_masked(&self) -> bool {
         self.get("LoadState") == "masked" || self.get("UnitFileState").starts_with("masked")
     }
 
     /// Whether it runs. One that systemd starts again and again does not.
-    #[must_use]
     pub fn is_active(&self) -> bool {
         matches!(self.get("ActiveState"), "active" | "reloading" | "refreshing")
     }
 
     /// Whether it is on its way.
-    #[must_use]
     pub fn is_starting(&self) -> bool {
         self.get("ActiveState") == "activating" && !self.get("SubState").starts_with("auto-restart")
     }
 
     /// Whether it is still to be enabled. What has no `[Install]` section cannot be.
-    #[must_use]
     pub fn is_disabled(&self) -> bool {
         matches!(self.get("UnitFileState"), "disabled" | "enabled-runtime")
     }
 
     /// Whether it does its work and ends: such a unit is not running afterwards.
-    #[must_use]
     pub fn ends(&self) -> bool {
         self.get("Type") == "oneshot" && self.get("RemainAfterExit") != "yes"
     }
@@ -87,9 +79,6 @@ const PROPERTIES: &str = "Id,LoadState,ActiveState,SubState,UnitFileState,NeedDa
                           Result,NRestarts,InvocationID,Job,ConditionResult";
 
 /// The full name of a unit.
-///
-/// # Errors
-/// It is a template or no name at all.
 pub fn full_name(name: &str) -> Result<String> {
     let is_full = name.rsplit_once('.').is_some_and(|(_, kind)| KINDS.contains(&kind));
     let name = if is_full { name.to_owned() } else { format!("{name}.service") };
@@ -104,9 +93,6 @@ pub fn full_name(name: &str) -> Result<String> {
 }
 
 /// Units as they are now, in the order of `names`.
-///
-/// # Errors
-/// systemd does not answer.
 pub fn show(names: &[String]) -> Result<Vec<Unit>> {
     if names.is_empty() {
         return Ok(Vec::new());
@@ -127,9 +113,6 @@ fn parse(block: &str) -> Unit {
 }
 
 /// The directories in which systemd looks for definitions of units, first come first served.
-///
-/// # Errors
-/// systemd does not answer.
 pub fn unit_path() -> Result<Vec<PathBuf>> {
     let text = systemctl(&["show", "--property", "UnitPath"])?;
     let paths = text.trim().strip_prefix("UnitPath=").unwrap_or_default();
@@ -137,9 +120,6 @@ pub fn unit_path() -> Result<Vec<PathBuf>> {
 }
 
 /// Runs `systemctl` and returns what it printed.
-///
-/// # Errors
-/// It fails; what it said is in the message.
 pub fn systemctl(arguments: &[&str]) -> Result<String> {
     let what = format!("systemctl {}", arguments.join(" "));
     let output = command("systemctl", arguments).with_context(|| format!("cannot run {what}"))?;
@@ -150,7 +130,6 @@ pub fn systemctl(arguments: &[&str]) -> Result<String> {
 }
 
 /// The last lines that a unit wrote to the journal since it was last started.
-#[must_use]
 pub fn last_words(name: &str) -> String {
     let arguments = ["--unit", name, "--lines", "12", "--output", "cat", "--no-pager", "--quiet"];
     match command("journalctl", &arguments) {

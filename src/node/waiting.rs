@@ -19,9 +19,6 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Waits until the units of `actions` run, and keep running: those that do not say by themselves when they are ready, for
 /// `settle` seconds. Those that end have ended well. Returns why
 /// the others do not, unit by unit, with the last lines they wrote to the journal.
-///
-/// # Errors
-/// systemd does not answer.
 pub fn wait(actions: &[&Action], timeout: u64, settle: u64) -> Result<BTreeMap<String, String>> {
     let mut waiting: Vec<Awaited> =
         actions.iter().map(|it| Awaited { name: it.name.clone(), up: None }).collect();

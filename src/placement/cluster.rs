@@ -19,7 +19,6 @@ pub struct Cluster {
 
 impl Cluster {
     /// A cluster of these hosts, without groups but `all`.
-    #[must_use]
     pub fn new(names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let names: Vec<String> = names.into_iter().map(Into::into).collect();
         Self {
@@ -32,7 +31,6 @@ impl Cluster {
     }
 
     /// Adds a group with all hosts that belong to it, also through groups below it.
-    #[must_use]
     pub fn with_group(mut self, name: &str, hosts: impl IntoIterator<Item = HostId>) -> Self {
         let mut hosts: Vec<HostId> = hosts.into_iter().collect();
         hosts.sort_unstable();
@@ -42,20 +40,17 @@ impl Cluster {
     }
 
     /// Adds the values of a variable, host by host.
-    #[must_use]
     pub fn with_variable(mut self, name: &str, values: Vec<Option<String>>) -> Self {
         self.variables.insert(name.into(), values);
         self
     }
 
     /// Number of hosts.
-    #[must_use]
     pub fn len(&self) -> usize {
         self.names.len()
     }
 
     /// Whether there is no host.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.names.is_empty()
     }
@@ -66,25 +61,21 @@ impl Cluster {
     }
 
     /// A host's name.
-    #[must_use]
     pub fn name(&self, host: HostId) -> &str {
         &self.names[host]
     }
 
     /// A host's name as placement ranks it.
-    #[must_use]
     pub fn hash(&self, host: HostId) -> NameHash {
         self.hashes[host]
     }
 
     /// The host of this name.
-    #[must_use]
     pub fn host(&self, name: &str) -> Option<HostId> {
         self.ids.get(name).copied()
     }
 
     /// The hosts of a group, in order.
-    #[must_use]
     pub fn group(&self, name: &str) -> Option<&[HostId]> {
         self.groups.get(name).map(Vec::as_slice)
     }
@@ -95,13 +86,11 @@ impl Cluster {
     }
 
     /// The value of a variable on a host.
-    #[must_use]
     pub fn variable(&self, name: &str, host: HostId) -> Option<&str> {
         self.variables.get(name)?.get(host)?.as_deref()
     }
 
     /// Names of some hosts, for a message: at most five are spelt out.
-    #[must_use]
     pub fn list(&self, hosts: &[HostId]) -> String {
         match hosts {
             [] => "none".into(),

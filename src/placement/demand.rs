@@ -64,7 +64,6 @@ pub struct Demands(pub Vec<Demand>);
 
 impl Demands {
     /// Resolves every enabled service; a name that leads nowhere is a mistake.
-    #[must_use]
     pub fn resolve(services: &Services, cluster: &Cluster) -> (Self, Diagnostics) {
         let mut mistakes = Diagnostics::new();
         let enabled: Vec<_> =
@@ -136,7 +135,6 @@ impl Demands {
     /// Services in the order in which they choose, those that choose together side by side: first those
     /// without a choice, then those with the fewest hosts to spare, then followers, last those without a limit that
     /// give way to others.
-    #[must_use]
     pub fn tiers(&self) -> Vec<Vec<Index>> {
         let mut tiers: BTreeMap<_, Vec<Index>> = BTreeMap::new();
         for (at, demand) in self.0.iter().enumerate() {
@@ -161,7 +159,6 @@ impl Demands {
     }
 
     /// The demand of a service by name.
-    #[must_use]
     pub fn find(&self, name: &str) -> Option<Index> {
         self.0.iter().position(|demand| demand.name == name)
     }

@@ -43,7 +43,6 @@ pub struct Row {
 }
 
 /// Judges every host for one service: candidates first, by rank, then the others in order.
-#[must_use]
 pub fn explain(
     cluster: &Cluster,
     demands: &Demands,

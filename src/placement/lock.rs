@@ -59,9 +59,6 @@ pub struct Lock {
 
 impl Lock {
     /// Reads the text of a lock file.
-    ///
-    /// # Errors
-    /// Every line that is not one of a lock, with the remedy.
     pub fn parse(label: &str, text: &str) -> Result<Self, Diagnostics> {
         let file = label.into();
         let mut mistakes = Diagnostics::new();
@@ -141,7 +138,6 @@ impl Lock {
     }
 
     /// The lock that records a placement, and these numbers of users.
-    #[must_use]
     pub fn of(cluster: &Cluster, demands: &Demands, placement: &Placement, uids: &Uids) -> Self {
         let services = demands.0.iter().zip(&placement.assignments).map(|(demand, assignment)| {
             let standing = |host| {
@@ -155,14 +151,12 @@ impl Lock {
     }
 
     /// The instances of a service.
-    #[must_use]
     pub fn service(&self, name: &str) -> Option<&Instances> {
         self.instances.get(name)
     }
 
     /// Adds the instances of `other` that are not here as leaving: what a run that skips hosts does not turn
     /// down may still be there, but must not win over an instance that is placed.
-    #[must_use]
     pub fn keeping(mut self, other: &Self) -> Self {
         for (service, instances) in &other.instances {
             let mine = self.instances.entry(service.clone()).or_default();

@@ -34,7 +34,6 @@ pub struct Placement {
 }
 
 /// Places every service; what cannot be placed as asked is a mistake.
-#[must_use]
 pub fn place(cluster: &Cluster, demands: &Demands, lock: &Lock) -> (Placement, Diagnostics) {
     let mut placer = Placer {
         cluster,

@@ -57,7 +57,6 @@ pub struct Plan {
 
 impl Plan {
     /// Compares two locks; `is_stateful` tells which services hold data.
-    #[must_use]
     pub fn between(before: &Lock, after: &Lock, is_stateful: impl Fn(&str) -> bool) -> Self {
         let nothing = Instances::new();
         let mut plan = Self::default();
@@ -98,13 +97,11 @@ impl Plan {
     }
 
     /// Whether nothing changes.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty()
     }
 
     /// Numbers of instances that move, are added, and are removed.
-    #[must_use]
     pub fn totals(&self) -> (usize, usize, usize) {
         let sum = |of: fn(&Change) -> usize| self.changes.iter().map(of).sum();
         (
@@ -115,7 +112,6 @@ impl Plan {
     }
 
     /// The totals in a sentence.
-    #[must_use]
     pub fn summary(&self) -> String {
         if self.is_empty() {
             return format!("nothing changes: {} stay where they are", counted(self.kept, "instance"));
@@ -137,7 +133,6 @@ impl Plan {
     }
 
     /// A warning for each service that holds data and moves.
-    #[must_use]
     pub fn data_left_behind(&self) -> Vec<String> {
         let moves = self.changes.iter().filter(|change| change.stateful && !change.moved.is_empty());
         let warning = |change: &Change| {

@@ -25,7 +25,6 @@ pub struct NameHash(u64);
 
 impl NameHash {
     /// Hashes a name of a host or a service.
-    #[must_use]
     pub fn of(name: &str) -> Self {
         let mut hasher = SipHasher13::new_with_key(KEY);
         hasher.write(name.as_bytes());
@@ -33,14 +32,12 @@ impl NameHash {
     }
 
     /// A number below `limit` that the name alone decides.
-    #[must_use]
     pub fn below(self, limit: u32) -> u32 {
         u32::try_from(self.0 % u64::from(limit)).unwrap_or_default()
     }
 }
 
 /// How much a service prefers a host; higher is better.
-#[must_use]
 pub fn preference(purpose: Purpose, service: NameHash, host: NameHash) -> u64 {
     let mut bytes = [0; 17];
     bytes[..8].copy_from_slice(&service.0.to_le_bytes());

@@ -22,7 +22,6 @@ pub struct Uids(BTreeMap<String, u32>);
 
 impl Uids {
     /// The number of a user.
-    #[must_use]
     pub fn get(&self, user: &str) -> Option<u32> {
         self.0.get(user).copied()
     }

@@ -11,7 +11,6 @@ use crate::diagnostic::Diagnostics;
 use crate::yaml::Position;
 
 /// Every contradiction between services.
-#[must_use]
 pub fn check(services: &Services) -> Diagnostics {
     let mut check = Check { services, mistakes: Diagnostics::new() };
     check.variables();

@@ -36,7 +36,6 @@ impl Services {
     /// Reads the file at `path`, if there is one, on top of the core services.
     ///
     /// Where something is wrong the default stands in, so that one run can report everything.
-    #[must_use]
     pub fn read(path: Option<&Path>, reader: Reader) -> (Self, Diagnostics) {
         let mut gatherer = Gatherer::new(reader);
         let mut entries = gatherer.text("core.yml (built in)", CORE, Path::new("core.yml"), &mut Vec::new());
@@ -53,9 +52,6 @@ impl Services {
     }
 
     /// The same, free of mistakes as far as that can be told without hosts.
-    ///
-    /// # Errors
-    /// Every mistake in it.
     pub fn checked(path: Option<&Path>) -> Result<Self, Diagnostics> {
         let (services, mut mistakes) = Self::read(path, &|path| files::text(path));
         mistakes.extend(super::check(&services));

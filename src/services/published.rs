@@ -9,25 +9,21 @@ use super::service::Service;
 use crate::host_name;
 
 /// The name of a service as part of a variable's name.
-#[must_use]
 pub fn variable_name(service: &str) -> String {
     service.replace('-', "_")
 }
 
 /// The variable that says whether a service runs on a host.
-#[must_use]
 pub fn enable_variable(service: &str) -> String {
     format!("enable_{}", variable_name(service))
 }
 
 /// The variable that names the host of a service's master.
-#[must_use]
 pub fn master_variable(service: &str) -> String {
     format!("{}_master", variable_name(service))
 }
 
 /// Every variable that the inventory publishes on behalf of a service.
-#[must_use]
 pub fn variables(name: &str, service: &Service) -> Vec<String> {
     let master = service.master_election.then(|| master_variable(name));
     std::iter::once(enable_variable(name)).chain(master).collect()
@@ -41,7 +37,6 @@ const BASE: [&str; 19] = [
 
 /// The users that have the same number on every host: those of the operator's enabled services. Users of the cluster's own
 /// services are made by Debian's packages.
-#[must_use]
 pub fn own_users(services: &Services) -> BTreeSet<&str> {
     let is_core = |name: &str| host_name::SERVICES.contains(&name);
     let (core, own): (Vec<_>, Vec<_>) = services.services.iter().partition(|(name, _)| is_core(name));
@@ -53,7 +48,6 @@ pub fn own_users(services: &Services) -> BTreeSet<&str> {
 
 /// The metadata that roles and modules use, every default filled in. What only placement needs is left
 /// out: Ansible repeats this for every host in its own listings. `uid` is the number of its user.
-#[must_use]
 pub fn metadata(service: &Service, uid: Option<u32>) -> Json {
     json!({
         "clients": service.clients,

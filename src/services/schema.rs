@@ -7,7 +7,6 @@ use super::service::Service;
 use super::text::ServiceName;
 
 /// The schema, for editors and other programs.
-#[must_use]
 pub fn schema() -> Json {
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -133,7 +133,6 @@ impl Service {
     }
 
     /// Whether a role of this project sets it up among the others of the cluster itself.
-    #[must_use]
     pub fn is_built_in(&self) -> bool {
         matches!(self.role.as_deref(), Some("core" | "common"))
     }

@@ -16,7 +16,6 @@ const OWN: [&str; 2] = ["common", "core"];
 
 /// A line for each enabled service whose role, found in one of these directories, does not depend on `service_setup`. A role
 /// `<service>-global` decides for itself where the service runs, and is not judged.
-#[must_use]
 pub fn without_setup(services: &Services, directories: &[PathBuf]) -> Vec<String> {
     let mut lines = Vec::new();
     for (name, defined) in services.services.iter().filter(|(_, it)| it.service.enabled) {

@@ -15,7 +15,6 @@ macro_rules! text {
 
         impl $name {
             /// Whether `text` has this form.
-            #[must_use]
             pub fn accepts(text: &str) -> bool {
                 let holds: fn(&str) -> bool = $holds;
                 holds(text)

@@ -6,7 +6,6 @@ use super::load::{Defined, Services};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 
 /// A warning for each enabled service that asks for what nothing here does.
-#[must_use]
 pub fn unserved(services: &Services) -> Diagnostics {
     let enabled = services.services.iter().filter(|(_, defined)| defined.service.enabled);
     enabled
@@ -17,7 +16,6 @@ pub fn unserved(services: &Services) -> Diagnostics {
 
 /// Every enabled service whose role is in none of the directories where Ansible looks for roles: nothing would set it
 /// up. `role: none` says that nothing has to; containers need no role.
-#[must_use]
 pub fn without_role(services: &Services, directories: &[PathBuf]) -> Diagnostics {
     if directories.is_empty() {
         return Vec::new();
@@ -52,7 +50,6 @@ pub fn without_role(services: &Services, directories: &[PathBuf]) -> Diagnostics
 }
 
 /// The services of the operator's own whose servers accept every certificate of the cluster.
-#[must_use]
 pub fn open_to_all(services: &Services) -> Vec<&str> {
     let own = services.services.iter().filter(|(_, it)| it.service.enabled && !it.service.is_built_in());
     let serves =

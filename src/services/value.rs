@@ -70,7 +70,6 @@ macro_rules! choice {
         impl $name {
             const WORDS: &'static [&'static str] = &[$($word),*];
             /// The word in `services.yml`.
-            #[must_use]
             pub fn word(self) -> &'static str {
                 match self { $(Self::$variant => $word,)* }
             }

@@ -57,19 +57,16 @@ fn options_end(text: &str) -> usize {
 
 impl AuthorizedKeys {
     /// Reads a text. What is no key stays as it is.
-    #[must_use]
     pub fn read(text: &str) -> Self {
         Self { lines: text.lines().map(Line::read).collect() }
     }
 
     /// The file's text.
-    #[must_use]
     pub fn to_text(&self) -> String {
         self.lines.iter().flat_map(|it| [it.text.as_str(), "\n"]).collect()
     }
 
     /// Whether `key` opens, with whatever options.
-    #[must_use]
     pub fn has(&self, key: &PublicKey) -> bool {
         self.keys().any(|it| it == key)
     }
@@ -112,7 +109,6 @@ impl AuthorizedKeys {
     }
 
     /// One line a key, by fingerprint, for a diff.
-    #[must_use]
     pub fn describe(&self) -> String {
         let describe = |it: &Line| {
             let options = it.options.trim_end();

@@ -56,9 +56,6 @@ const SUFFIX: &str = "-cert-v01@openssh.com";
 
 impl Certificate {
     /// The line of a `-cert.pub` file, signed by `authority`.
-    ///
-    /// # Errors
-    /// The system has no randomness, or nobody could be named by it.
     pub fn sign(&self, authority: &Pair) -> Result<String> {
         if self.principals.is_empty() {
             bail!("a certificate for '{}' without principals would hold for everybody", self.id);
@@ -92,9 +89,6 @@ impl Certificate {
     }
 
     /// Reads a line that one of this cluster's CAs signed; its signature is verified.
-    ///
-    /// # Errors
-    /// It is something else.
     pub fn read(line: &str) -> Result<Self> {
         let mut words = line.split_whitespace();
         let (name, encoded) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
@@ -138,7 +132,6 @@ impl Certificate {
 
     /// Why it has to be replaced by one that says `wanted`; nothing where it need not be. It is renewed
     /// when `fraction` of its lifetime is left.
-    #[must_use]
     pub fn need(found: Option<&Self>, wanted: &Self, fraction: f64, revoked: bool) -> Option<&'static str> {
         let Some(found) = found else { return Some("there is none") };
         let mut names = [found.principals.clone(), wanted.principals.clone()];

@@ -56,9 +56,6 @@ const MARK: &str = "minicluster-login";
 
 impl Destination {
     /// Tries to log in with the private key at `path`, whose public half is `public`.
-    ///
-    /// # Errors
-    /// ssh cannot be run, or refuses its options.
     pub fn login(&self, path: &Path, public: &PublicKey) -> Result<Attempt> {
         let mut command = Command::new("timeout");
         command.args([&(self.timeout * 3).to_string(), "ssh", "-F", "none", "-v", "-T"]);

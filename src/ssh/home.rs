@@ -16,9 +16,6 @@ use crate::ansible::accounts::Account;
 ///
 /// Linux keeps the rights of each thread apart, so a thread gives up all but the user's own for good,
 /// does the work, and ends.
-///
-/// # Errors
-/// The work fails, or only root could become this user.
 pub fn as_user<T: Send>(account: Option<&Account>, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     let Some(account) = account.filter(|it| it.id != geteuid().as_raw()) else { return work() };
     if !geteuid().is_root() {

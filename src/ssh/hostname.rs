@@ -4,7 +4,6 @@
 use std::net::IpAddr;
 
 /// Names and addresses in that form, each once.
-#[must_use]
 pub fn all(names: &[String]) -> Vec<String> {
     let mut all: Vec<String> = Vec::new();
     for name in names.iter().map(|it| compared(it)).filter(|it| !it.is_empty()) {

@@ -18,9 +18,6 @@ pub struct PublicKey {
 
 impl PublicKey {
     /// The key in these bytes, as SSH sends it: of a type and a size that OpenSSH takes, and whole.
-    ///
-    /// # Errors
-    /// They are something else.
     pub fn from_blob(blob: &[u8], comment: &str) -> Result<Self> {
         let mut reader = Reader(blob);
         let name = reader.text().context("this is no public key")?;
@@ -34,39 +31,33 @@ impl PublicKey {
 
     /// Whether certificates are made for keys of its type. Those in hardware have certificates of a shape of their own, and
     /// DSA is out of use.
-    #[must_use]
     pub fn can_be_certified(&self) -> bool {
         !self.kind().contains('@') && self.kind() != "ssh-dss"
     }
 
     /// The type: `ssh-ed25519`, say.
-    #[must_use]
     pub fn kind(&self) -> &str {
         Reader(&self.blob).text().unwrap_or_default()
     }
 
     /// The bytes that SSH sends.
-    #[must_use]
     pub fn blob(&self) -> &[u8] {
         &self.blob
     }
 
     /// The 32 bytes of an Ed25519 key.
-    #[must_use]
     pub fn ed25519(&self) -> Option<[u8; 32]> {
         let mut reader = Reader(&self.blob);
         (reader.text().ok()? == "ssh-ed25519").then(|| reader.string().ok()?.try_into().ok()).flatten()
     }
 
     /// `SHA256:…`, as ssh-keygen and sshd's log write it.
-    #[must_use]
     pub fn fingerprint(&self) -> String {
         let digest = ring::digest::digest(&ring::digest::SHA256, &self.blob);
         format!("SHA256:{}", BASE64_STANDARD_NO_PAD.encode(digest))
     }
 
     /// Fingerprint, type and comment, for a diff.
-    #[must_use]
     pub fn describe(&self) -> String {
         format!("{} {} {}", self.fingerprint(), self.kind(), self.comment).trim_end().into()
     }
@@ -128,7 +119,6 @@ fn point(reader: &mut Reader, curve: &str, length: usize) -> Result<()> {
 }
 
 /// Whether a word is the name of a key type, as it begins a line of `authorized_keys`.
-#[must_use]
 pub fn is_key_type(word: &str) -> bool {
     ["ssh-", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-"].iter().any(|it| word.starts_with(it))
 }

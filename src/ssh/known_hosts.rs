@@ -7,14 +7,12 @@ use super::key::PublicKey;
 const MARK: &str = "minicluster host ca";
 
 /// The line that trusts `authority` for these names and addresses.
-#[must_use]
 pub fn line(names: &[String], authority: &PublicKey) -> String {
     let key = PublicKey { comment: MARK.into(), ..authority.clone() };
     format!("@cert-authority {} {key}", names.join(","))
 }
 
 /// The text with this line in the place of ours, or at the end; without one, ours goes.
-#[must_use]
 pub fn with_line(text: &str, line: Option<&str>) -> String {
     let is_ours = |it: &&str| it.starts_with("@cert-authority ") && it.ends_with(MARK);
     let others = text.lines().filter(|it| !is_ours(it));

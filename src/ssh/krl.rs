@@ -36,19 +36,16 @@ pub struct RevocationList {
 
 impl RevocationList {
     /// Whether this very key is revoked.
-    #[must_use]
     pub fn has(&self, key: &PublicKey) -> bool {
         self.keys.contains(key.blob())
     }
 
     /// Whether another list revokes nothing else.
-    #[must_use]
     pub fn revokes_as(&self, other: &Self) -> bool {
         self.keys == other.keys && self.certificates == other.certificates
     }
 
     /// The file's content.
-    #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut file = Writer::default()
             .raw(MAGIC)
@@ -72,18 +69,12 @@ impl RevocationList {
     }
 
     /// The list as it lies there; none where there is no file.
-    ///
-    /// # Errors
-    /// It cannot be read, or is none that this program wrote.
     pub fn read(path: &Path) -> Result<Option<Self>> {
         let list = read(path)?.map(|it| Self::from_bytes(&it)).transpose();
         list.with_context(|| format!("cannot use {}", path.display()))
     }
 
     /// Reads a list that this program wrote.
-    ///
-    /// # Errors
-    /// It is none, or holds what this program never writes.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let mut file = Reader(bytes);
         file.expect(MAGIC).context("this is no revocation list of OpenSSH")?;

@@ -29,9 +29,6 @@ pub struct Pair {
 
 impl Pair {
     /// Makes one from the system's randomness.
-    ///
-    /// # Errors
-    /// The system has no randomness.
     pub fn generate(comment: &str) -> Result<Self> {
         let mut seed = Zeroizing::new([0; 32]);
         SystemRandom::new().fill(&mut seed[..]).ok().context("the system has no randomness")?;
@@ -45,9 +42,6 @@ impl Pair {
     }
 
     /// Reads a private key file that holds an Ed25519 key without passphrase.
-    ///
-    /// # Errors
-    /// It holds something else. The message never shows any of it.
     pub fn read(file: &Secret) -> Result<Self> {
         let (_, section) = open(file)?;
         let mut section = Reader(&section);
@@ -65,21 +59,16 @@ impl Pair {
     }
 
     /// The public half.
-    #[must_use]
     pub const fn public(&self) -> &PublicKey {
         &self.public
     }
 
     /// The text of a `.pub` file.
-    #[must_use]
     pub fn public_file(&self) -> String {
         format!("{}\n", self.public)
     }
 
     /// The text of a private key file, as ssh reads it.
-    ///
-    /// # Errors
-    /// The system has no randomness.
     pub fn private_file(&self) -> Result<Secret> {
         let mut check = [0; 4];
         SystemRandom::new().fill(&mut check).ok().context("the system has no randomness")?;
@@ -122,9 +111,6 @@ impl Pair {
     }
 
     /// Signs with it.
-    ///
-    /// # Errors
-    /// None that is known.
     pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>> {
         let pair = Ed25519KeyPair::from_seed_unchecked(&self.seed[..]).ok().context("not an Ed25519 key")?;
         Ok(pair.sign(message).as_ref().to_vec())
@@ -132,7 +118,6 @@ impl Pair {
 }
 
 /// Where the public half of a pair lies: beside the private half, with `.pub`.
-#[must_use]
 pub fn public_path(private: &Path) -> PathBuf {
     let mut path = private.as_os_str().to_owned();
     path.push(".pub");
@@ -141,9 +126,6 @@ pub fn public_path(private: &Path) -> PathBuf {
 
 /// The public half of the pair whose private half lies at `path`: as the file itself says, else the
 /// file beside it with `.pub`.
-///
-/// # Errors
-/// There is no key, or one with a passphrase, which nobody would be there to type.
 pub fn public_half(path: &Path) -> Result<PublicKey> {
     let name = path.display();
     let file =

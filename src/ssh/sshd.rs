@@ -38,7 +38,6 @@ pub struct Connection {
 
 impl Connection {
     /// Reads `SSH_CONNECTION`.
-    #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let words: Vec<_> = text.split_whitespace().collect();
         let [client, client_port, server, server_port] = words[..] else { return None };
@@ -56,9 +55,6 @@ pub struct Effective(BTreeMap<String, String>);
 
 impl Sshd {
     /// The settings for a login of `user` through such a connection, `Match` blocks applied.
-    ///
-    /// # Errors
-    /// sshd refuses its configuration.
     pub fn effective(&self, user: &str, connection: Option<&Connection>) -> Result<Effective> {
         let (client, server, port) = connection
             .map_or(("127.0.0.1", "127.0.0.1", 22), |it| (&*it.client, &*it.server, it.server_port));
@@ -70,27 +66,18 @@ impl Sshd {
     }
 
     /// The private halves of the host's keys.
-    ///
-    /// # Errors
-    /// sshd refuses its configuration.
     pub fn host_keys(&self) -> Result<Vec<PathBuf>> {
         let text = self.run(&["-T"])?;
         Ok(text.lines().filter_map(|line| line.strip_prefix("hostkey ")).map(PathBuf::from).collect())
     }
 
     /// Whether sshd would start with the configuration that is there.
-    ///
-    /// # Errors
-    /// It would not; what it said is in the message.
     pub fn test(&self) -> Result<()> {
         self.run(&["-t"]).map(drop)
     }
 
     /// Makes the running sshd read its configuration; connections stay. One that is started for each
     /// connection reads it anyway.
-    ///
-    /// # Errors
-    /// The configuration is refused, or systemd does not answer.
     pub fn reload(&self) -> Result<()> {
         self.test()?;
         let unit = systemd::full_name(&self.unit)?;
@@ -115,7 +102,6 @@ impl Sshd {
     }
 
     /// A file of this project's own beside sshd's configuration.
-    #[must_use]
     pub fn beside(&self, name: &str) -> PathBuf {
         self.config.parent().unwrap_or(Path::new("/etc/ssh")).join(name)
     }
@@ -123,15 +109,11 @@ impl Sshd {
 
 impl Effective {
     /// A setting; empty where sshd does not print it.
-    #[must_use]
     pub fn get(&self, name: &str) -> &str {
         self.0.get(name).map_or("", String::as_str)
     }
 
     /// The `authorized_keys` files of a user, the one to write first.
-    ///
-    /// # Errors
-    /// Keys do not open this user's account, or none that a file could hold.
     pub fn authorized_keys_files(&self, account: &Account) -> Result<Vec<PathBuf>> {
         let user = &account.name;
         if self.get("pubkeyauthentication") == "no" {

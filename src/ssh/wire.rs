@@ -9,19 +9,16 @@ pub struct Writer(Zeroizing<Vec<u8>>);
 
 impl Writer {
     /// One byte.
-    #[must_use]
     pub fn byte(mut self, value: u8) -> Self {
         self.0.push(value);
         self
     }
     /// Four bytes.
-    #[must_use]
     pub fn number(mut self, value: u32) -> Self {
         self.0.extend(value.to_be_bytes());
         self
     }
     /// Eight bytes.
-    #[must_use]
     pub fn long(mut self, value: u64) -> Self {
         self.0.extend(value.to_be_bytes());
         self
@@ -30,7 +27,6 @@ impl Writer {
     ///
     /// # Panics
     /// Never: nothing here comes near four gigabytes.
-    #[must_use]
     pub fn string(mut self, value: impl AsRef<[u8]>) -> Self {
         let value = value.as_ref();
         let length = u32::try_from(value.len()).unwrap_or_default();
@@ -39,18 +35,15 @@ impl Writer {
         self
     }
     /// Bytes as they are.
-    #[must_use]
     pub fn raw(mut self, value: &[u8]) -> Self {
         self.0.extend(value);
         self
     }
     /// What was written.
-    #[must_use]
     pub fn finish(self) -> Zeroizing<Vec<u8>> {
         self.0
     }
     /// What was written, where it is no secret.
-    #[must_use]
     pub fn public(self) -> Vec<u8> {
         self.0.to_vec()
     }
@@ -61,54 +54,33 @@ pub struct Reader<'bytes>(pub &'bytes [u8]);
 
 impl<'bytes> Reader<'bytes> {
     /// So many bytes.
-    ///
-    /// # Errors
-    /// There are fewer.
     pub fn raw(&mut self, length: usize) -> Result<&'bytes [u8]> {
         let (taken, rest) = self.0.split_at_checked(length).context("it is cut short")?;
         self.0 = rest;
         Ok(taken)
     }
     /// One byte.
-    ///
-    /// # Errors
-    /// There is none.
     pub fn byte(&mut self) -> Result<u8> {
         Ok(self.raw(1)?[0])
     }
     /// Four bytes.
-    ///
-    /// # Errors
-    /// There are fewer.
     pub fn number(&mut self) -> Result<u32> {
         Ok(u32::from_be_bytes(self.raw(4)?.try_into()?))
     }
     /// Eight bytes.
-    ///
-    /// # Errors
-    /// There are fewer.
     pub fn long(&mut self) -> Result<u64> {
         Ok(u64::from_be_bytes(self.raw(8)?.try_into()?))
     }
     /// Bytes with their length before them.
-    ///
-    /// # Errors
-    /// There are fewer.
     pub fn string(&mut self) -> Result<&'bytes [u8]> {
         let length = self.number()?;
         self.raw(usize::try_from(length)?)
     }
     /// A string that is text.
-    ///
-    /// # Errors
-    /// It is none.
     pub fn text(&mut self) -> Result<&'bytes str> {
         std::str::from_utf8(self.string()?).context("a text in it is not UTF-8")
     }
     /// Exactly these bytes.
-    ///
-    /// # Errors
-    /// There are others.
     pub fn expect(&mut self, bytes: &[u8]) -> Result<()> {
         if self.raw(bytes.len())? != bytes {
             bail!("it is something else");
@@ -116,7 +88,6 @@ impl<'bytes> Reader<'bytes> {
         Ok(())
     }
     /// Whether nothing is left.
-    #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -3,9 +3,6 @@
 use anyhow::{Result, bail};
 
 /// Splits a text into words, as a shell would: blanks part, quotes and backslashes protect.
-///
-/// # Errors
-/// A quote is not closed.
 pub fn split(option: &str, text: &str) -> Result<Vec<String>> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;

@@ -13,9 +13,6 @@ const LIMIT: usize = 16 * 1024;
 pub const SECRET_PATH: &str = "/etc/minicluster/cluster_secret";
 
 /// The boot configuration: cloud-config, complete and validated. It holds the cluster secret.
-///
-/// # Errors
-/// It becomes longer than clouds take.
 pub fn render(request: &Request, shared: &Shared) -> Result<Zeroizing<String>> {
     let mut keys: Vec<&str> = request.authorized_keys.iter().map(String::as_str).collect();
     let none = (Zeroizing::default(), String::new());

@@ -42,9 +42,6 @@ pub struct Bundle {
 
 impl Bundle {
     /// From two options of which both are given or none.
-    ///
-    /// # Errors
-    /// One is missing.
     pub fn new(url: &str, sha256: &str) -> Result<Option<Self>> {
         match (url, sha256) {
             ("", "") => Ok(None),
@@ -59,9 +56,6 @@ impl Bundle {
 
 impl Request {
     /// Completes and checks it.
-    ///
-    /// # Errors
-    /// A value that cannot be meant, with its name.
     pub fn validated(mut self) -> Result<Self> {
         let label = |text: &str| {
             let inner = |it: char| it.is_ascii_lowercase() || it.is_ascii_digit() || it == '-';
@@ -118,7 +112,6 @@ impl Request {
     }
 
     /// What can be meant, and yet is seldom wanted.
-    #[must_use]
     pub fn warning(&self) -> Option<String> {
         self.authorized_keys.is_empty().then(|| {
             "authorized_keys is empty: no person will be able to log in to these machines; give the public keys of those \
@@ -137,9 +130,6 @@ fn require(option: &str, value: &dyn std::fmt::Display, fits: bool, expected: &s
 
 /// Whether a line, which is at `place`, can stand in `authorized_keys`: a public key, with options before it or
 /// without. Of what is none nothing is shown: it may be the other half.
-///
-/// # Errors
-/// It cannot.
 pub fn check_public_key(place: &str, line: &str) -> Result<()> {
     if line.contains("PRIVATE KEY") {
         bail!("{place} is of a private key; give the public one, from the file that ends in .pub");

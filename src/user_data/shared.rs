@@ -27,9 +27,6 @@ pub struct Shared {
 
 impl Shared {
     /// Reads what is there and makes the rest, in memory only.
-    ///
-    /// # Errors
-    /// Something is there and cannot be used.
     pub fn plan(private_dir: &Path, bootstrap_key: bool) -> Result<Self> {
         let (secret, mut new) = match read(&secret_path(private_dir))? {
             Some(text) if text.trim().len() >= 32 && !text.trim().contains(char::is_whitespace) => {
@@ -62,9 +59,6 @@ impl Shared {
     }
 
     /// The same, and on the disk when this returns. Of several callers at one time all get the same.
-    ///
-    /// # Errors
-    /// It cannot be read or written.
     pub fn keep(private_dir: &Path, bootstrap_key: bool) -> Result<Self> {
         let closed = || Attributes::mode(0o700);
         if !private_dir.exists() {

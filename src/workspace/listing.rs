@@ -9,13 +9,11 @@ use crate::x509::names::Host;
 
 impl Workspace {
     /// The answer to `--list`.
-    #[must_use]
     pub fn list(&self) -> String {
         output::list(&self.hosts, &self.groups(), &self.variables())
     }
 
     /// The answer to `--host`; none if there is no such host.
-    #[must_use]
     pub fn host(&self, name: &str) -> Option<String> {
         output::host(&self.hosts, name)
     }

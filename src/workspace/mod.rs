@@ -55,9 +55,6 @@ pub struct Workspace {
 impl Workspace {
     /// Reads all files; in `directories`, looks for `group_vars` and `host_vars` that would override them. The
     /// cluster's `domain` is needed to tell whether names in certificates clash; else it is looked for there.
-    ///
-    /// # Errors
-    /// Every mistake in any of the files, in the order of the files and lines.
     pub fn read(paths: Paths, directories: &[PathBuf], domain: Option<&str>) -> Result<Self, Diagnostics> {
         let mut mistakes = Diagnostics::new();
         let hosts = take(read_hosts(&paths.hosts), &mut mistakes);
@@ -115,21 +112,18 @@ impl Workspace {
     }
 
     /// The lock file that records the placement.
-    #[must_use]
     pub fn new_lock(&self) -> Lock {
         Lock::of(&self.cluster, &self.demands, &self.placement, &self.uids)
     }
 
     /// Why nothing may be recorded: addresses that cannot be meant, and all services of the operator gone at once, unless
     /// they say that they mean it.
-    #[must_use]
     pub fn refusals(&self, remove_all: bool) -> Diagnostics {
         let lost = self.lost_services().filter(|_| !remove_all);
         self.addresses.iter().cloned().chain(lost).collect()
     }
 
     /// What is no mistake, but may not be meant.
-    #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let unserved = services::unserved(&self.services);
         let few = self.few_members();
@@ -182,19 +176,16 @@ impl Workspace {
     }
 
     /// A warning, where the next run would take most of etcd's members away at once.
-    #[must_use]
     pub fn lost_quorum(&self) -> Option<String> {
         quorum::warning(self.lock.service("etcd")?, self.new_lock().service("etcd")?)
     }
 
     /// What `lock` changes, compared with the lock file.
-    #[must_use]
     pub fn changes(&self, lock: &Lock) -> Plan {
         Plan::between(&self.lock, lock, |name| self.is_stateful(name))
     }
 
     /// Whether a service holds data.
-    #[must_use]
     pub fn is_stateful(&self, service: &str) -> bool {
         self.services.services.get(service).is_some_and(|it| it.service.stateful)
     }

@@ -28,7 +28,6 @@ pub enum Domain {
 
 impl Domain {
     /// What `group_vars` and `host_vars` in these directories say, or the hosts file.
-    #[must_use]
     pub fn find(path: &Path, hosts: &Hosts, directories: &[PathBuf]) -> Self {
         let files = |folders: &[&str]| {
             let mut files = Vec::new();
@@ -72,13 +71,11 @@ impl Domain {
     }
 
     /// The domain, where it is known.
-    #[must_use]
     pub fn text(&self) -> Option<&str> {
         if let Self::Said(text, _) = self { Some(text) } else { None }
     }
 
     /// What is wrong with it.
-    #[must_use]
     pub fn mistake(&self) -> Option<Diagnostic> {
         let Self::Said(text, position) = self else { return None };
         let message =

@@ -74,7 +74,6 @@ pub fn set_one_of(directories: &[PathBuf], variables: &[&str]) -> bool {
 
 /// A warning where `group_vars` or `host_vars` lie beside the hosts file and in none of the `read` directories: Ansible
 /// looks for them beside the playbook and beside the inventory program.
-#[must_use]
 pub fn unread(hosts: &Path, read: &[PathBuf]) -> Option<Diagnostic> {
     let folder = |path: &Path| Path::new(".").join(path).canonicalize().ok();
     let beside = hosts.parent()?;

@@ -15,7 +15,6 @@ pub struct Paths {
 
 impl Paths {
     /// The files named, or `hosts`, `services.yml` (if it exists) and `services.lock` in the current directory.
-    #[must_use]
     pub fn new(hosts: Option<PathBuf>, services: Option<PathBuf>, lock: Option<PathBuf>) -> Self {
         let usual = PathBuf::from("services.yml");
         Self {
@@ -27,7 +26,6 @@ impl Paths {
 
     /// Where Ansible looks for `group_vars` and `host_vars`: beside the hosts, here, and beside the inventory
     /// program that is running.
-    #[must_use]
     pub fn variable_directories(&self) -> Vec<PathBuf> {
         let mut directories = vec![PathBuf::new()];
         directories.extend(self.hosts.parent().map(Path::to_owned));
@@ -39,14 +37,12 @@ impl Paths {
     }
 
     /// Where the playbook may be that somebody runs here: here, or beside hosts where a site.yml lies there.
-    #[must_use]
     pub fn playbook_directories(&self) -> Vec<PathBuf> {
         let beside = self.hosts.parent().filter(|it| it.join("site.yml").exists());
         [PathBuf::from(".")].into_iter().chain(beside.map(Path::to_owned)).collect()
     }
 
     /// A path that means the same from every directory.
-    #[must_use]
     pub fn absolute(path: &Path) -> PathBuf {
         std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
     }

@@ -13,9 +13,6 @@ use crate::placement::Lock;
 pub struct Turn(#[allow(dead_code, reason = "closing it ends the turn")] OwnedFd);
 
 /// Waits until no other run of minicluster writes the lock file at `path`.
-///
-/// # Errors
-/// Its directory does not exist, or another run writes there for too long.
 pub fn take_turn(path: &Path) -> Result<Turn> {
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -25,9 +22,6 @@ pub fn take_turn(path: &Path) -> Result<Turn> {
 }
 
 /// What is to be written; a file that is there keeps its mode.
-///
-/// # Errors
-/// What is there cannot be read, or is not a file.
 pub fn plan(path: &Path, lock: &Lock) -> Result<FilePlan> {
     let mode = path.metadata().map_or(0o644, |it| it.permissions().mode() & 0o7777);
     File::public(path, lock.to_string(), Attributes::mode(mode)).plan()

@@ -18,9 +18,6 @@ pub struct Network {
 
 impl Network {
     /// Reads it.
-    ///
-    /// # Errors
-    /// It is no network.
     pub fn parse(text: &str) -> Result<Self> {
         let (address, prefix) = text.trim().split_once('/').unwrap_or((text.trim(), ""));
         let Ok(address) = address.parse::<IpAddr>() else {
@@ -39,7 +36,6 @@ impl Network {
     }
 
     /// Whether `address` is in it.
-    #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         let (ours, theirs) = (bits(self.address), bits(address));
@@ -52,7 +48,6 @@ impl Network {
 }
 
 /// Why no other host could reach a host under `address`, or only by another way to write it.
-#[must_use]
 pub fn unusable(address: IpAddr) -> Option<&'static str> {
     let reason = match address {
         _ if address.is_unspecified() => "the unspecified address",
@@ -76,9 +71,6 @@ fn bits(address: IpAddr) -> u128 {
 }
 
 /// This host's own addresses inside `networks`, as the kernel lists them.
-///
-/// # Errors
-/// The kernel's tables cannot be read.
 pub fn own(networks: &[Network]) -> Result<BTreeSet<IpAddr>> {
     let read = |path: &str| files::text(path).with_context(|| format!("cannot read {path}"));
     let four = read("/proc/net/fib_trie")?;

@@ -39,9 +39,6 @@ pub struct Certificate {
 }
 
 /// The certificates of a PEM text, in its order; other blocks are passed over.
-///
-/// # Errors
-/// One is damaged.
 pub fn read_all(pem: &str) -> Result<Vec<Certificate>> {
     CertificateDer::pem_slice_iter(pem.as_bytes())
         .map(|der| Certificate::read(&der.ok().context("a certificate's PEM is damaged")?))
@@ -50,9 +47,6 @@ pub fn read_all(pem: &str) -> Result<Vec<Certificate>> {
 
 impl Certificate {
     /// Reads DER.
-    ///
-    /// # Errors
-    /// It is not a certificate of version 3.
     pub fn read(der: &[u8]) -> Result<Self> {
         let (rest, parsed) = X509Certificate::from_der(der).ok().context("not a certificate")?;
         if !rest.is_empty() || parsed.version() != X509Version::V3 {
@@ -111,7 +105,6 @@ impl Certificate {
     }
 
     /// Whether the key of `issuer`, a CA, signed this.
-    #[must_use]
     pub fn is_signed_by(&self, issuer: &Self) -> bool {
         let read = |der| X509Certificate::from_der(der).ok().map(|(_, it)| it);
         let (Some(this), Some(other)) = (read(&self.der), read(&issuer.der)) else { return false };
@@ -121,22 +114,17 @@ impl Certificate {
     }
 
     /// Whether the subject and issuer are one, signed with its own key.
-    #[must_use]
     pub fn is_anchor(&self) -> bool {
         self.is_signed_by(self)
     }
 
     /// Whether `now` is within the validity.
-    #[must_use]
     pub fn is_valid_at(&self, now: OffsetDateTime) -> bool {
         self.not_before <= now && now <= self.not_after
     }
 }
 
 /// Whether `chain`, a leaf and then intermediates, leads to one of the `anchors`, all valid at `now`.
-///
-/// # Errors
-/// Why not.
 pub fn verify(chain: &[Certificate], anchors: &[Certificate], now: OffsetDateTime) -> Result<()> {
     let Some((leaf, intermediates)) = chain.split_first() else { bail!("there is no certificate") };
     let mut current = leaf;

@@ -31,7 +31,6 @@ pub struct Crl {
 
 impl Crl {
     /// Whether the key of `issuer`, a CA, signed this.
-    #[must_use]
     pub fn is_signed_by(&self, issuer: &Certificate) -> bool {
         let Ok((_, list)) = CertificateRevocationList::from_der(&self.der) else { return false };
         let Ok((_, key)) = SubjectPublicKeyInfo::from_der(&issuer.public_key) else { return false };
@@ -40,15 +39,11 @@ impl Crl {
 }
 
 /// The highest number of these lists.
-#[must_use]
 pub fn number(lists: &[Crl]) -> Option<u64> {
     lists.iter().filter_map(|it| it.number).max()
 }
 
 /// The lists of a PEM text, in its order.
-///
-/// # Errors
-/// One is damaged.
 pub fn read_all(pem: &str) -> Result<Vec<Crl>> {
     CertificateRevocationListDer::pem_slice_iter(pem.as_bytes())
         .map(|der| {
@@ -78,9 +73,6 @@ pub fn read_all(pem: &str) -> Result<Vec<Crl>> {
 
 /// A list of all `revoked` serial numbers in PEM, whichever CA of the cluster issued them: some
 /// programs read only the first list of a file. `number` is higher than that of every list before.
-///
-/// # Errors
-/// The key cannot sign, or a serial number is damaged.
 pub fn make<'a>(
     authority: &Authority,
     revoked: impl IntoIterator<Item = &'a Revoked>,

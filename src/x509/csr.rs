@@ -17,16 +17,12 @@ const ECDSA_P256: &[u8] = &[
 const ED25519: &[u8] = &[0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70];
 
 /// SHA-256 of a public key, in hexadecimal digits: how the index knows it.
-#[must_use]
 pub fn fingerprint(public_key: &[u8]) -> String {
     hex::encode(digest(&SHA256, public_key).as_ref())
 }
 
 /// The public key (DER `SubjectPublicKeyInfo`) of a request in PEM whose signature proves that the
 /// sender has the private one.
-///
-/// # Errors
-/// It is no request, the signature is wrong, or the key is of another type.
 pub fn public_key(pem: &str, kind: KeyType) -> Result<Vec<u8>> {
     let der =
         CertificateSigningRequestDer::from_pem_slice(pem.as_bytes()).ok().context("is not a CSR in PEM")?;

@@ -26,9 +26,6 @@ pub struct Evidence {
 
 impl Evidence {
     /// Collects what hosts report, and the revocation lists that they were last given.
-    ///
-    /// # Errors
-    /// The control node's own list cannot be read.
     pub fn collect(store: &Store, reports: &Reports) -> anyhow::Result<Self> {
         let known =
             store.state.iter().flat_map(|it| it.trusted().chain(it.retired.iter().map(String::as_str)));
@@ -65,7 +62,6 @@ impl Evidence {
     }
 
     /// What the index lacks.
-    #[must_use]
     pub fn missing(self, index: &Index, now: OffsetDateTime) -> Vec<Record> {
         let issued: BTreeSet<_> = index.issued().map(|it| it.serial.clone()).collect();
         let revoked: BTreeSet<_> = index.revoked_serials().into_iter().map(str::to_owned).collect();

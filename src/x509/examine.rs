@@ -43,7 +43,6 @@ impl Need {
 }
 
 /// Decides on one key and its chain. `None`: they are fine.
-#[must_use]
 pub fn examine(
     key: &Found<PrivateKey>,
     chain: &Found<Vec<Certificate>>,

@@ -68,7 +68,6 @@ pub struct Granted {
 
 impl Granted {
     /// What the host is given; without a chain in check mode.
-    #[must_use]
     pub fn deliver(&self, chain: Option<String>) -> Delivery {
         let Request { credential, side, reason, key, .. } = self.request.clone();
         Delivery { credential, side, reason, key, chain }
@@ -77,9 +76,6 @@ impl Granted {
 
 /// Decides on all requests of the host `name`. One that may not be signed refuses them all: a host that
 /// asks for what is not its own is mistaken or taken over.
-///
-/// # Errors
-/// Why it is refused.
 pub fn grant(
     inventory: &Inventory<'_>,
     past: &Past<'_>,
@@ -136,9 +132,6 @@ fn check_owner(past: &Past<'_>, name: &str, public_key: &[u8]) -> Result<()> {
 }
 
 /// The host `name` may have a key of `owner` certified only where that is itself.
-///
-/// # Errors
-/// It is another.
 pub fn check_one_owner(name: &str, owner: &str) -> Result<()> {
     if name != owner {
         bail!(

@@ -10,7 +10,6 @@ const SUFFIX: &str = "-credentials";
 
 /// `<credential>-credentials`; where that is too long or cannot be a group's name, a name that holds
 /// the beginning and a digest of the credential's.
-#[must_use]
 pub fn name(credential: &str) -> String {
     let plain = format!("{credential}{SUFFIX}");
     let allowed = |it: u8| it.is_ascii_alphanumeric() || b"_-".contains(&it);

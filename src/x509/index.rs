@@ -29,7 +29,6 @@ impl JsonLine for Record {
 
 impl Record {
     /// For a person.
-    #[must_use]
     pub fn describe(&self) -> String {
         match self {
             Self::Issued(it) => {
@@ -87,7 +86,6 @@ pub type Index = JsonLines<Record>;
 
 impl Index {
     /// Every certificate that was signed, oldest first.
-    #[must_use]
     pub fn issued(&self) -> impl DoubleEndedIterator<Item = &Issued> {
         self.records.iter().filter_map(|it| match it {
             Record::Issued(issued) => Some(issued),
@@ -111,7 +109,6 @@ impl Index {
     }
 
     /// Serial numbers of revoked certificates.
-    #[must_use]
     pub fn revoked_serials(&self) -> BTreeSet<&str> {
         self.revoked().map(|it| it.serial.as_str()).collect()
     }

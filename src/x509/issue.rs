@@ -21,7 +21,6 @@ pub struct Serial([u8; 16]);
 
 impl Serial {
     /// Makes a serial number of random bytes.
-    #[must_use]
     pub const fn new(mut random: [u8; 16]) -> Self {
         random[0] &= 0x7f;
         // DER drops leading zeros; a first byte that is not zero keeps the length, and so the text, fixed.
@@ -52,9 +51,6 @@ pub struct Authority {
 
 impl Authority {
     /// Puts certificate and key together.
-    ///
-    /// # Errors
-    /// The certificate is not a CA's, or the key belongs to another.
     pub fn new(pem: &str, key: PrivateKey) -> Result<Self> {
         let [certificate] =
             certificate::read_all(pem)?.try_into().ok().context("not exactly one certificate")?;
@@ -71,9 +67,6 @@ impl Authority {
     }
 
     /// Makes a CA's self-signed certificate.
-    ///
-    /// # Errors
-    /// The key cannot sign.
     pub fn found(common_name: &str, key: PrivateKey, validity: Validity, serial: Serial) -> Result<Self> {
         let certificate = parameters(common_name, validity, serial, Role::Ca { intermediates: 1 })
             .self_signed(key.signer())?;
@@ -81,21 +74,16 @@ impl Authority {
     }
 
     /// Its certificate.
-    #[must_use]
     pub const fn certificate(&self) -> &Certificate {
         &self.certificate
     }
 
     /// Its certificate in PEM.
-    #[must_use]
     pub fn pem(&self) -> &str {
         &self.pem
     }
 
     /// A certificate for another CA's name and key: who trusts this CA accepts what that one signs.
-    ///
-    /// # Errors
-    /// The key cannot sign.
     pub fn cross_sign(&self, other: &Self, validity: Validity, serial: Serial) -> Result<String> {
         let parameters =
             parameters(&other.certificate.common_name, validity, serial, Role::Ca { intermediates: 0 });
@@ -103,9 +91,6 @@ impl Authority {
     }
 
     /// A leaf for `public_key` (DER `SubjectPublicKeyInfo`).
-    ///
-    /// # Errors
-    /// The key is of a kind that cannot be certified, or the CA does not live that long.
     pub fn issue(
         &self,
         public_key: &[u8],
@@ -172,9 +157,6 @@ fn parameters(common_name: &str, validity: Validity, serial: Serial, role: Role)
 }
 
 /// The certificate in PEM as read back: what was really signed.
-///
-/// # Errors
-/// It is not one certificate.
 pub fn read_one(pem: &str) -> Result<Certificate> {
     let [one] = certificate::read_all(pem)?.try_into().ok().context("not exactly one certificate")?;
     Ok(one)

@@ -29,9 +29,6 @@ pub struct PrivateKey(KeyPair);
 
 impl PrivateKey {
     /// Makes one from the system's randomness.
-    ///
-    /// # Errors
-    /// The system has no randomness.
     pub fn generate(kind: KeyType) -> Result<Self> {
         let key = match kind {
             KeyType::EcdsaP256 => KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256),
@@ -41,9 +38,6 @@ impl PrivateKey {
     }
 
     /// Reads PKCS#8 in PEM.
-    ///
-    /// # Errors
-    /// It is something else. The message never holds any of it.
     pub fn from_pem(pem: &Secret) -> Result<Self> {
         let text = std::str::from_utf8(pem.expose()).ok().context("the private key is not text")?;
         let key = KeyPair::from_pem(text)
@@ -53,19 +47,16 @@ impl PrivateKey {
     }
 
     /// PKCS#8 in PEM.
-    #[must_use]
     pub fn to_pem(&self) -> Secret {
         Secret::new(self.0.serialize_pem())
     }
 
     /// The public half as a DER `SubjectPublicKeyInfo`.
-    #[must_use]
     pub fn public_key(&self) -> Vec<u8> {
         self.0.subject_public_key_info()
     }
 
     /// Which kind it is, unless it is one that this library does not make.
-    #[must_use]
     pub fn kind(&self) -> Option<KeyType> {
         let algorithm = self.0.algorithm();
         if algorithm == &rcgen::PKCS_ECDSA_P256_SHA256 {
@@ -79,9 +70,6 @@ impl PrivateKey {
 
     /// A request for a certificate, in PEM. It asks for nothing but a subject that a person can read:
     /// names and usages are the control node's to decide.
-    ///
-    /// # Errors
-    /// The key cannot sign.
     pub fn request(&self, common_name: &str) -> Result<String> {
         let mut parameters = CertificateParams::default();
         parameters.distinguished_name = DistinguishedName::new();

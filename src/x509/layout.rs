@@ -16,66 +16,52 @@ pub struct Layout {
 
 impl Layout {
     /// `directory` is `/etc/credentials` on a host.
-    #[must_use]
     pub fn new(directory: &Path) -> Self {
         Self { root: directory.join("x509") }
     }
 
     /// All of it.
-    #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
     }
 
     /// The trust anchors.
-    #[must_use]
     pub fn anchors(&self) -> PathBuf {
         self.root.join("ca.pem")
     }
 
     /// The revocation lists.
-    #[must_use]
     pub fn crl(&self) -> PathBuf {
         self.root.join("crl.pem")
     }
 
     /// A credential.
-    #[must_use]
     pub fn credential(&self, credential: &str) -> PathBuf {
         self.root.join(credential)
     }
 
     /// The key and certificate that are in use.
-    #[must_use]
     pub fn live(&self, credential: &str, side: Side) -> PathBuf {
         self.credential(credential).join(side.to_string())
     }
 
     /// What is not in use yet. No credential's name begins with a dot.
-    #[must_use]
     pub fn pending(&self) -> PathBuf {
         self.root.join(".pending")
     }
 
     /// A key, and later its certificate, before they replace what is in use.
-    #[must_use]
     pub fn staged(&self, credential: &str, side: Side) -> PathBuf {
         self.pending().join(credential).join(side.to_string())
     }
 
     /// Waits until no other run works on this host's credentials, and keeps others waiting until it is dropped.
-    ///
-    /// # Errors
-    /// The folder of all credentials cannot be made or locked.
     pub fn lock(&self) -> Result<OwnedFd> {
         make(&self.root, 0o755)?;
         files::lock(&self.root.join(".lock"))
     }
 
     /// Makes a folder below [`pending`](Self::pending), which root alone can enter.
-    ///
-    /// # Errors
-    /// It cannot be made.
     pub fn make_pending(&self, folder: &Path) -> Result<()> {
         make(&self.root, 0o755)?;
         make(&self.pending(), 0o700)?;
@@ -83,9 +69,6 @@ impl Layout {
     }
 
     /// Makes a credential's folder.
-    ///
-    /// # Errors
-    /// It cannot be made.
     pub fn make_credential(&self, credential: &str) -> Result<()> {
         make(&self.root, 0o755)?;
         make(&self.credential(credential), 0o755)
@@ -93,9 +76,6 @@ impl Layout {
 
     /// Brings what is staged into use in one step: key and certificate change together, and a reader
     /// finds a pair at every moment. What was in use is then staged.
-    ///
-    /// # Errors
-    /// The file system cannot exchange directories, or refuses to.
     pub fn exchange(&self, credential: &str, side: Side) -> Result<()> {
         files::exchange(&self.staged(credential, side), &self.live(credential, side))
     }

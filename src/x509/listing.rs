@@ -29,7 +29,6 @@ pub struct Entry<'a> {
 
 /// The last certificate of each host, credential and side, by host. With `hosts` only theirs; with
 /// `expiring` only what ends within that time or has ended, soonest first.
-#[must_use]
 pub fn list<'a>(
     index: &'a Index,
     hosts: &[String],

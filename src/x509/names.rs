@@ -34,9 +34,6 @@ pub struct Names {
 impl Host {
     /// A host with the addresses that its variables give: `ansible_host`, a literal address or a DNS name, and the
     /// list `addresses`.
-    ///
-    /// # Errors
-    /// The domain or one of the `addresses` is not one.
     pub fn new(name: &str, domain: &str, ansible_host: Option<&str>, addresses: &[String]) -> Result<Self> {
         let domain = Self::domain(domain)?;
         let mut all: BTreeSet<IpAddr> = ansible_host.and_then(address).into_iter().collect();
@@ -53,15 +50,11 @@ impl Host {
     }
 
     /// A host of which only the name is known, in a domain that is [normalized](Self::domain).
-    #[must_use]
     pub fn of(name: &str, domain: &str) -> Self {
         Self { name: name.into(), domain: domain.into(), addresses: BTreeSet::new(), dialled: None }
     }
 
     /// A domain in the one form in which names are compared.
-    ///
-    /// # Errors
-    /// It is none.
     pub fn domain(text: &str) -> Result<String> {
         let domain = text.trim_end_matches('.').to_ascii_lowercase();
         if !is_dns_name(&domain) {
@@ -71,25 +64,21 @@ impl Host {
     }
 
     /// The name of a service, or of an `extra_san`, in the cluster's domain.
-    #[must_use]
     pub fn in_domain(label: &str, domain: &str) -> String {
         format!("{label}.{domain}").to_ascii_lowercase()
     }
 
     /// The part of the name before the first dot; none where the name is an address.
-    #[must_use]
     pub fn short(&self) -> Option<String> {
         Self::short_of(&self.name)
     }
 
     /// The same, of a host of which only the name is known.
-    #[must_use]
     pub fn short_of(name: &str) -> Option<String> {
         host_name::short(name)
     }
 
     /// The name with dots in it, else the name in the cluster's domain.
-    #[must_use]
     pub fn fqdn(&self) -> Option<String> {
         let short = self.short()?;
         if self.name.contains('.') {
@@ -105,9 +94,6 @@ impl Host {
         | lower | regex_replace('[.]$', '') }}";
 
     /// The names of the certificate `wanted` on this host.
-    ///
-    /// # Errors
-    /// A name is too long or no DNS name.
     pub fn names(&self, wanted: &Wanted) -> Result<Names> {
         let common_name = format!("{}@{}", wanted.service, self.name);
         if common_name.chars().count() > host_name::COMMON_NAME {

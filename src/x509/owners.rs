@@ -21,9 +21,6 @@ pub struct Owners<'a>(HashMap<String, Owner<'a>>);
 impl<'a> Owners<'a> {
     /// A service has `<service>.<domain>`, a host its short name and its FQDN. Where these are one name, it is the
     /// service's: its clients ask for it. `localhost` is nobody's.
-    ///
-    /// # Errors
-    /// `domain` is no domain name.
     pub fn new(
         domain: &str,
         services: impl IntoIterator<Item = &'a str>,
@@ -42,7 +39,6 @@ impl<'a> Owners<'a> {
 
     /// To whom `name` belongs, or with an asterisk for its first label every name that it stands for,
     /// unless that is the host `host` or a service that `runs` there.
-    #[must_use]
     pub fn other(&self, name: &str, host: &str, runs: impl Fn(&str) -> bool) -> Option<Owner<'a>> {
         let foreign = |owner: &Owner<'_>| match owner {
             Owner::Service(service) => !runs(service),

@@ -20,9 +20,6 @@ pub struct Policy {
 
 impl Policy {
     /// Reads a task's options.
-    ///
-    /// # Errors
-    /// One of them makes no sense.
     pub fn new(lifetime: &str, backdate: &str, renew_fraction: f64, key_type: KeyType) -> Result<Self> {
         if !(0.0..1.0).contains(&renew_fraction) {
             bail!("option 'renew_fraction': {renew_fraction} is not a part of a lifetime; write 0.333, say");

@@ -13,9 +13,6 @@ use super::{
 };
 
 /// What hosts hold that are no longer in the inventory.
-///
-/// # Errors
-/// None of the hosts that hold certificates is in the inventory: it must be another cluster's.
 pub fn of_removed_hosts(
     index: &Index,
     hosts: &BTreeSet<String>,
@@ -46,7 +43,6 @@ pub fn live(index: &Index, now: OffsetDateTime) -> impl Iterator<Item = &Revoked
 
 /// Whether hosts need other revocation lists than `pem`, which they were given: of each CA that is
 /// trusted in the state `next`, with everything that is revoked, not soon out of date.
-#[must_use]
 pub fn is_due(pem: &str, index: &Index, next: &State, now: OffsetDateTime) -> bool {
     // A damaged list is made anew.
     let lists = crl::read_all(pem).unwrap_or_default();

@@ -110,9 +110,6 @@ pub struct Wanted {
 }
 
 /// The certificates that a host shall have which runs exactly these `services`.
-///
-/// # Errors
-/// Two services share a credential, or a name cannot be a directory.
 pub fn wanted<'a>(services: impl IntoIterator<Item = (&'a String, &'a Service)>) -> Result<Vec<Wanted>> {
     let mut all = Vec::new();
     let mut owners = BTreeMap::new();

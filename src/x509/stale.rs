@@ -13,7 +13,6 @@ use super::{
 use crate::node::Records;
 
 /// By service: directories of whole credentials, or of one side of a credential.
-#[must_use]
 pub fn credentials(
     layout: &Layout,
     records: &Records,

@@ -37,7 +37,6 @@ impl Persisted for State {}
 
 impl State {
     /// The state after the first CA was made.
-    #[must_use]
     pub const fn founded(active: String, retired: Vec<String>) -> Self {
         Self { active, leaving: None, confirmed: BTreeSet::new(), retired }
     }
@@ -48,19 +47,16 @@ impl State {
     }
 
     /// Whether this cluster ever had the CA `id`.
-    #[must_use]
     pub fn knows(&self, id: &str) -> bool {
         self.trusted().any(|it| it == id) || self.retired.iter().any(|it| it == id)
     }
 
     /// Begins to change from the active CA to `new`, which it has cross-signed.
-    #[must_use]
     pub fn replaced_by(&self, new: String) -> Self {
         Self { active: new, leaving: Some(self.active.clone()), confirmed: BTreeSet::new(), ..self.clone() }
     }
 
     /// Notes who has confirmed. When all `hosts` have, or are `abandoned`, the leaving CA is retired.
-    #[must_use]
     pub fn advanced(
         &self,
         hosts: &BTreeSet<String>,
@@ -85,7 +81,6 @@ impl State {
     }
 
     /// Hosts that have not confirmed yet.
-    #[must_use]
     pub fn waiting_for(&self, hosts: &BTreeSet<String>, abandoned: &BTreeSet<String>) -> Vec<String> {
         if self.leaving.is_none() {
             return Vec::new();

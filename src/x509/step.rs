@@ -30,7 +30,6 @@ pub struct Step {
 
 impl Step {
     /// Compares it with what is in use.
-    #[must_use]
     pub fn new(layout: &Layout, wanted: Wanted, delivery: Delivery, group: String) -> Self {
         let live = layout.live(&wanted.credential, wanted.side).join("cert.pem");
         let before = files::text(live).map(|it| describe(&it)).unwrap_or_default();
@@ -52,9 +51,6 @@ impl Step {
     }
 
     /// Nothing is replaced by what would not work: chain, host and key must fit.
-    ///
-    /// # Errors
-    /// What does not fit.
     pub fn verify(
         &self,
         layout: &Layout,
@@ -81,7 +77,6 @@ impl Step {
     }
 
     /// Whether it replaces one that is in use.
-    #[must_use]
     pub const fn replaces(&self) -> bool {
         !self.before.is_empty()
     }
@@ -94,9 +89,6 @@ impl Step {
     }
 
     /// Puts it into use.
-    ///
-    /// # Errors
-    /// It cannot be written; what was in use still is.
     pub fn apply(&self, layout: &Layout) -> Result<()> {
         let chain = self.delivery.chain.as_deref().context("there is no certificate")?;
         let (credential, side) = (&self.wanted.credential, self.wanted.side);
@@ -122,7 +114,6 @@ impl Step {
     }
 
     /// What changes, for `--diff`.
-    #[must_use]
     pub fn diff(&self, layout: &Layout) -> Diff {
         let path = layout.live(&self.wanted.credential, self.wanted.side).display().to_string();
         let key = match self.delivery.key {
@@ -139,7 +130,6 @@ impl Step {
 }
 
 /// Mode and owner of a private key that is in use: root's, readable by `group`.
-#[must_use]
 pub fn key_attributes(group: &str) -> Attributes {
     let attributes = Attributes::mode(0o640);
     // Only root can give files away, and on a managed node it is root who runs this.

@@ -32,26 +32,17 @@ pub struct Store {
 
 impl Store {
     /// Reads without lock and without writing: for check mode and for listing.
-    ///
-    /// # Errors
-    /// Something in it cannot be read.
     pub fn read(private_dir: &Path) -> Result<Self> {
         Self::load(private_dir.join("x509"), None, false)
     }
 
     /// The same, with what can still be read of an index that is damaged.
-    ///
-    /// # Errors
-    /// Something else in it cannot be read.
     pub fn salvage(private_dir: &Path) -> Result<Self> {
         Self::load(private_dir.join("x509"), None, true)
     }
 
     /// Makes the folder where it is missing, waits until no other run works on it, and reads; with `salvage` also an index
     /// that is damaged.
-    ///
-    /// # Errors
-    /// It cannot be made, locked or read.
     pub fn lock(private_dir: &Path, salvage: bool) -> Result<Self> {
         let directory = private_dir.join("x509");
         if !check_private_directory(private_dir)? {
@@ -70,15 +61,11 @@ impl Store {
     }
 
     /// Where the index lies.
-    #[must_use]
     pub fn index_path(&self) -> PathBuf {
         self.directory.join("issued.jsonl")
     }
 
     /// The CA with this key identifier, able to sign.
-    ///
-    /// # Errors
-    /// Its files cannot be read or do not belong together.
     pub fn authority(&self, id: &str, vault: &Vault) -> Result<Authority> {
         let folder = self.folder(id);
         let key = vault.read(&folder.join("private_key.pem"))?;
@@ -87,18 +74,12 @@ impl Store {
     }
 
     /// The CA's certificate in PEM.
-    ///
-    /// # Errors
-    /// It cannot be read.
     pub fn certificate_pem(&self, id: &str) -> Result<String> {
         let path = self.folder(id).join("certificate.pem");
         files::text(&path).with_context(|| format!("cannot read {}: restore private_dir", path.display()))
     }
 
     /// The CA's certificate.
-    ///
-    /// # Errors
-    /// It cannot be read.
     pub fn certificate(&self, id: &str) -> Result<Certificate> {
         let pem = self.certificate_pem(id)?;
         let one: Option<[_; 1]> = certificate::read_all(&pem).ok().and_then(|it| it.try_into().ok());
@@ -113,9 +94,6 @@ impl Store {
     }
 
     /// What an expired CA signs has ended already.
-    ///
-    /// # Errors
-    /// The CA that signs has.
     pub fn refuse_expired(&self, now: OffsetDateTime) -> Result<()> {
         let active = &self.state()?.active;
         let end = self.certificate(active)?.not_after;
@@ -130,9 +108,6 @@ impl Store {
     }
 
     /// Writes a new CA's files. It counts only when a saved state names it.
-    ///
-    /// # Errors
-    /// They cannot be written.
     pub fn add(&self, authority: &Authority, key: Secret, cross: Option<&str>) -> Result<()> {
         let id = authority.certificate().key_id.as_deref().context("the CA has no key identifier")?;
         let folder = self.folder(id);
@@ -150,9 +125,6 @@ impl Store {
     }
 
     /// Saves the state: the moment at which a step counts.
-    ///
-    /// # Errors
-    /// It cannot be written.
     pub fn save(&mut self, state: State) -> Result<()> {
         state.file(self.directory.join("state.json"), 0o600)?.plan()?.apply()?;
         self.state = Some(state);
@@ -160,25 +132,16 @@ impl Store {
     }
 
     /// The trust anchors that hosts are given, the CA that signs first.
-    ///
-    /// # Errors
-    /// A certificate cannot be read.
     pub fn bundle(&self) -> Result<String> {
         self.state.as_ref().map_or_else(|| Ok(String::new()), |state| self.bundle_of(state))
     }
 
     /// The same, as it will be in `state`.
-    ///
-    /// # Errors
-    /// A certificate cannot be read.
     pub fn bundle_of(&self, state: &State) -> Result<String> {
         state.trusted().map(|id| self.certificate_pem(id)).collect()
     }
 
     /// What follows a new leaf in its chain: during a rollover the cross-certificate.
-    ///
-    /// # Errors
-    /// It cannot be read.
     pub fn chain_tail(&self) -> Result<String> {
         match &self.state {
             Some(State { active, leaving: Some(_), .. }) => {
@@ -190,17 +153,11 @@ impl Store {
     }
 
     /// The revocation lists as hosts were last given them.
-    ///
-    /// # Errors
-    /// They cannot be read.
     pub fn crl(&self) -> Result<String> {
         Ok(read_text(&self.directory.join("crl.pem"))?.unwrap_or_default())
     }
 
     /// Writes what tasks read with a file lookup: `ca.pem` and `crl.pem`.
-    ///
-    /// # Errors
-    /// They cannot be written.
     pub fn publish(&self, bundle: &str, crl: &str) -> Result<()> {
         write(&self.directory.join("crl.pem"), crl)?;
         fault::point("x509_ca:crl");
@@ -212,9 +169,6 @@ impl Store {
     }
 
     /// The state, where there is a CA.
-    ///
-    /// # Errors
-    /// There is none.
     pub fn state(&self) -> Result<&State> {
         match &self.state {
             Some(state) => Ok(state),

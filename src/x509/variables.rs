@@ -5,9 +5,6 @@ use anyhow::{Result, bail};
 use serde_json::{Map, Value};
 
 /// Nothing is decided where facts that hosts return stand as variables.
-///
-/// # Errors
-/// They do.
 pub fn refuse_facts(inject_facts_as_vars: bool) -> Result<()> {
     if inject_facts_as_vars {
         bail!(
@@ -20,9 +17,6 @@ pub fn refuse_facts(inject_facts_as_vars: bool) -> Result<()> {
 }
 
 /// A host whose variables differ from those that certificates are signed with would ask for others in each run.
-///
-/// # Errors
-/// The first variable that differs.
 pub fn refuse_others(ours: &Map<String, Value>, host: &str, theirs: &Map<String, Value>) -> Result<()> {
     for (name, value) in ours {
         let other = theirs.get(name).unwrap_or(&Value::Null);

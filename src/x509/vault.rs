@@ -22,16 +22,12 @@ pub struct Vault {
 
 impl Vault {
     /// As tasks give it: without a password file, nothing is encrypted.
-    #[must_use]
     pub fn new(command: &str, password_file: &str) -> Self {
         let password_file = (!password_file.is_empty()).then(|| password_file.into());
         Self { command: command.into(), password_file }
     }
 
     /// Reads a key file, decrypted where it is encrypted.
-    ///
-    /// # Errors
-    /// It cannot be read or decrypted.
     pub fn read(&self, path: &Path) -> Result<Secret> {
         let content =
             read_private(path)?.with_context(|| format!("cannot read {}: it is gone", path.display()))?;
@@ -42,9 +38,6 @@ impl Vault {
     }
 
     /// What to write into a key file: the key itself, or encrypted where there is a password file.
-    ///
-    /// # Errors
-    /// It cannot be encrypted.
     pub fn seal(&self, key: Secret) -> Result<Secret> {
         if self.password_file.is_none() {
             return Ok(key);

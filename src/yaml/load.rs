@@ -28,18 +28,12 @@ impl From<Diagnostic> for Refusal {
 }
 
 /// Reads the one document of `text`; an empty text is a null scalar.
-///
-/// # Errors
-/// What is not YAML, with its position in `file`.
 pub fn load(file: &str, text: &str) -> Result<Node, Box<Diagnostic>> {
     load_with_contested(file, text).map(|it| it.0).map_err(|it| Box::new(it.mistake))
 }
 
 /// The same, and every merged key whose value depends on the version of `PyYAML`: it compares keys by the identity
 /// of their text from 6.0.4 on, which differs for keys of one character and others.
-///
-/// # Errors
-/// What is not YAML, with its position in `file`, or too much of it.
 pub fn load_with_contested(file: &str, text: &str) -> Result<(Node, Diagnostics), Box<Refusal>> {
     let mut loader = Loader {
         parser: Parser::new_from_str(text),

@@ -16,13 +16,11 @@ pub struct Position {
 
 impl Position {
     /// A file as a whole.
-    #[must_use]
     pub fn file(file: &str) -> Self {
         Self { file: file.into(), location: Location::default() }
     }
 
     /// A mistake at this place.
-    #[must_use]
     pub fn mistake(&self, message: impl Into<String>) -> Diagnostic {
         Diagnostic::new(&self.file, self.location, message)
     }
@@ -70,7 +68,6 @@ pub struct Entry {
 
 impl Node {
     /// The text of a scalar.
-    #[must_use]
     pub fn text(&self) -> Option<&str> {
         match &self.value {
             Value::Scalar(text, _) => Some(text),
@@ -79,7 +76,6 @@ impl Node {
     }
 
     /// The text of a scalar written without quotes, the only kind that can mean anything but text.
-    #[must_use]
     pub fn plain(&self) -> Option<&str> {
         match &self.value {
             Value::Scalar(text, true) if self.tag.is_none() => Some(text),
@@ -88,7 +84,6 @@ impl Node {
     }
 
     /// Whether another node has the same content, wherever it stands.
-    #[must_use]
     pub fn is_alike(&self, other: &Self) -> bool {
         let content = match (&self.value, &other.value) {
             (Value::Sequence(ours), Value::Sequence(theirs)) => {
@@ -106,13 +101,11 @@ impl Node {
     }
 
     /// Whether nothing was written here, or `null`.
-    #[must_use]
     pub fn is_null(&self) -> bool {
         matches!(self.plain(), Some("" | "~" | "null" | "Null" | "NULL"))
     }
 
     /// The entries of a mapping.
-    #[must_use]
     pub fn entries(&self) -> Option<&[Entry]> {
         match &self.value {
             Value::Mapping(entries) => Some(entries),
@@ -121,7 +114,6 @@ impl Node {
     }
 
     /// What it is, for an error message.
-    #[must_use]
     pub fn description(&self) -> String {
         match &self.value {
             _ if self.is_null() => "nothing".into(),

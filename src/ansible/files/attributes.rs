@@ -23,13 +23,11 @@ pub struct Attributes {
 
 impl Attributes {
     /// A mode, with owner and group as they are.
-    #[must_use]
     pub const fn mode(mode: u32) -> Self {
         Self { mode, owner: None, group: None }
     }
 
     /// Owned by `owner` and `group`.
-    #[must_use]
     pub fn owned_by(self, owner: impl Into<String>, group: impl Into<String>) -> Self {
         Self { owner: Some(owner.into()), group: Some(group.into()), ..self }
     }

@@ -32,9 +32,6 @@ pub struct DirectoryPlan {
 
 impl Directory {
     /// Looks at what is there. Writes nothing.
-    ///
-    /// # Errors
-    /// Something else is there.
     pub fn plan(self) -> Result<DirectoryPlan> {
         let cannot_read = || format!("cannot read {}", self.path.display());
         let place = Place::find(&self.path).with_context(cannot_read)?;
@@ -58,19 +55,16 @@ impl Directory {
 
 impl DirectoryPlan {
     /// Whether anything is to be done.
-    #[must_use]
     pub const fn changes(&self) -> bool {
         self.changes
     }
 
     /// The directory's path.
-    #[must_use]
     pub fn path(&self) -> &Path {
         &self.directory.path
     }
 
     /// What changes, for `--diff`.
-    #[must_use]
     pub fn diff(&self) -> Option<Diff> {
         let wanted = &self.directory.attributes;
         let path = self.directory.path.display().to_string();
@@ -80,9 +74,6 @@ impl DirectoryPlan {
     }
 
     /// Does it.
-    ///
-    /// # Errors
-    /// It cannot be made, or not be given its attributes.
     pub fn apply(self) -> Result<()> {
         let Directory { path, attributes } = &self.directory;
         if !self.changes {

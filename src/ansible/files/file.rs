@@ -76,9 +76,6 @@ impl File {
     }
 
     /// Looks at what is there. Writes nothing.
-    ///
-    /// # Errors
-    /// What is there cannot be read, or is not a file.
     pub fn plan(self) -> Result<FilePlan> {
         let found = look(&self.path, self.bytes().len())
             .with_context(|| format!("cannot read {}", self.path.display()))?;
@@ -129,31 +126,26 @@ fn is_mount_point(place: &Place) -> bool {
 
 impl FilePlan {
     /// Whether anything is to be done.
-    #[must_use]
     pub const fn changes(&self) -> bool {
         self.content_changes || self.attributes_change
     }
 
     /// Whether a program that reads the file would read something else.
-    #[must_use]
     pub const fn content_changes(&self) -> bool {
         self.content_changes
     }
 
     /// Whether nothing is there yet.
-    #[must_use]
     pub const fn creates(&self) -> bool {
         matches!(self.found, There::Nothing)
     }
 
     /// The file's path.
-    #[must_use]
     pub fn path(&self) -> &Path {
         &self.file.path
     }
 
     /// What the operator should know of how it is written.
-    #[must_use]
     pub fn warning(&self) -> Option<String> {
         let mounted = matches!(self.found, There::File { mount_point: true, .. });
         (mounted && self.content_changes).then(|| {
@@ -165,7 +157,6 @@ impl FilePlan {
     }
 
     /// What changes, for `--diff`. Of a secret only that it does.
-    #[must_use]
     pub fn diff(&self) -> Option<Diff> {
         if !self.changes() {
             return None;
@@ -202,9 +193,6 @@ impl FilePlan {
     }
 
     /// Does it. An unchanged file is not touched.
-    ///
-    /// # Errors
-    /// It cannot be written; what was there is still there.
     pub fn apply(self) -> Result<()> {
         if !self.changes() {
             return Ok(());

@@ -42,17 +42,11 @@ impl<T> Default for JsonLines<T> {
 impl<T: JsonLine> JsonLines<T> {
     /// All records; none where there is no file. What stands behind the end that the head knows never left this process: of
     /// that, lines count up to the first that was not written to its end.
-    ///
-    /// # Errors
-    /// The file cannot be read, or is not what the head says.
     pub fn read(path: &Path) -> Result<Self> {
         load(path, T::REMEDY).map(|(lines, _)| lines)
     }
 
     /// What can still be read of a damaged file.
-    ///
-    /// # Errors
-    /// The file is there and cannot be opened.
     pub fn salvage(path: &Path) -> Result<Self> {
         let text = read(path)?.unwrap_or_default();
         let records =
@@ -61,9 +55,6 @@ impl<T: JsonLine> JsonLines<T> {
     }
 
     /// Gives what is there, if only nothing, its head.
-    ///
-    /// # Errors
-    /// It is damaged, or the head cannot be written.
     pub fn seal(&mut self, path: &Path) -> Result<()> {
         let (lines, text) = load::<IgnoredAny>(path, T::REMEDY)?;
         write_head(path, lines.records.len(), &text)?;
@@ -72,9 +63,6 @@ impl<T: JsonLine> JsonLines<T> {
     }
 
     /// Appends records; they are on the disk, and the head where there is one knows of them, when this returns.
-    ///
-    /// # Errors
-    /// They cannot be written, or what is there is damaged.
     pub fn append(&mut self, path: &Path, records: Vec<T>) -> Result<()> {
         if !records.is_empty() {
             append(path, &records, T::REMEDY)
@@ -86,9 +74,6 @@ impl<T: JsonLine> JsonLines<T> {
 
     /// Replaces the whole file with these records. The head goes first: between the two the file counts as one from before
     /// there were heads.
-    ///
-    /// # Errors
-    /// It cannot be written.
     pub fn rewrite(&mut self, path: &Path) -> Result<()> {
         let text = lines(&self.records)?;
         remove(&std::path::absolute(head_path(path))?)?;

@@ -23,18 +23,12 @@ use super::place::Place;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Waits until nobody else holds the lock, whose file (0600) is made where it is missing.
-///
-/// # Errors
-/// It cannot be made or locked, or another run holds it for too long.
 pub fn lock(path: &Path) -> Result<OwnedFd> {
     let file = open(path).with_context(|| format!("cannot lock {}", path.display()))?;
     wait(file, path, PATIENCE)
 }
 
 /// The lock, unless somebody else holds it.
-///
-/// # Errors
-/// It cannot be made or locked.
 pub fn try_lock(path: &Path) -> Result<Option<OwnedFd>> {
     let cannot = || format!("cannot lock {}", path.display());
     let file = open(path).with_context(cannot)?;
@@ -45,9 +39,6 @@ pub fn try_lock(path: &Path) -> Result<Option<OwnedFd>> {
 }
 
 /// Waits until nobody else holds the lock of a directory, for which no file can be made in it.
-///
-/// # Errors
-/// It cannot be opened or locked, or another run holds it for too long.
 pub fn lock_directory(path: &Path) -> Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let directory = rustix::fs::open(path, flags, Mode::empty())

@@ -16,9 +16,6 @@ pub trait Persisted: Serialize + DeserializeOwned {
     const REMEDY: &'static str = "restore it from a backup";
 
     /// What the file holds; none where there is no file.
-    ///
-    /// # Errors
-    /// It cannot be read, is damaged, or is of another version.
     fn read(path: &Path) -> Result<Option<Self>> {
         let Some(text) = read(path)? else { return Ok(None) };
         let damaged = || format!("{} is damaged: {}", path.display(), Self::REMEDY);
@@ -33,9 +30,6 @@ pub trait Persisted: Serialize + DeserializeOwned {
     }
 
     /// The file with this in it.
-    ///
-    /// # Errors
-    /// It has no JSON form.
     fn file(&self, path: impl Into<PathBuf>, mode: u32) -> Result<File> {
         let mut text = serde_json::to_vec_pretty(&Versioned { version: Self::VERSION, fields: self })?;
         text.push(b'\n');

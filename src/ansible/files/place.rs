@@ -95,9 +95,6 @@ fn split(path: &Path) -> Result<(&Path, &OsStr)> {
 }
 
 /// The path of the file that a link at `path` leads to, over further links; `path` itself where there is none.
-///
-/// # Errors
-/// Somebody else could have made one of these links.
 pub fn resolve(path: &Path) -> Result<PathBuf> {
     let mut path = path.to_owned();
     for _ in 0..MOST_LINKS {
@@ -109,9 +106,6 @@ pub fn resolve(path: &Path) -> Result<PathBuf> {
 }
 
 /// Makes names made, renamed or removed in a directory survive a loss of power.
-///
-/// # Errors
-/// The directory cannot be opened or written to the disk.
 pub fn sync_directory(path: &Path) -> Result<()> {
     let reached = walk(path, false).and_then(|it| sync(&it.ok_or(Errno::NOENT)?));
     reached.with_context(|| format!("cannot sync {}", path.display()))

@@ -15,9 +15,6 @@ use super::open;
 use crate::ansible::Secret;
 
 /// The content; none where there is no file.
-///
-/// # Errors
-/// It cannot be read, or others can: somebody may know it, or have put another in its place.
 pub fn read_private(path: &Path) -> Result<Option<Secret>> {
     let name = path.display();
     let mut file = match open(path) {
@@ -51,9 +48,6 @@ fn check_owner(found: &Metadata, path: &Path) -> Result<()> {
 }
 
 /// A folder of secrets, where there is one: whoever can write there could put other keys in their place.
-///
-/// # Errors
-/// Others can write there.
 pub fn check_private_directory(path: &Path) -> Result<bool> {
     let Ok(found) = std::fs::metadata(path) else { return Ok(false) };
     if found.mode() & 0o022 != 0 {

@@ -15,9 +15,6 @@ use rustix::fs::OFlags;
 const MOST: u64 = 256 << 20;
 
 /// Opens a regular file. A pipe would wait for its writer, a device may never end.
-///
-/// # Errors
-/// It cannot be opened, or is something else.
 pub fn open(path: impl AsRef<Path>) -> io::Result<File> {
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = File::options().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
@@ -33,17 +30,11 @@ pub fn open(path: impl AsRef<Path>) -> io::Result<File> {
 }
 
 /// The content of a regular file.
-///
-/// # Errors
-/// It cannot be read, or is too large.
 pub fn content(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
     content_up_to(path, MOST)
 }
 
 /// The content of a regular file that has no more than `most` bytes.
-///
-/// # Errors
-/// It cannot be read, or is larger.
 fn content_up_to(path: impl AsRef<Path>, most: u64) -> io::Result<Vec<u8>> {
     let file = open(path)?;
     let length = file.metadata()?.len();
@@ -61,34 +52,22 @@ fn content_up_to(path: impl AsRef<Path>, most: u64) -> io::Result<Vec<u8>> {
 }
 
 /// The content of a regular file as text.
-///
-/// # Errors
-/// It cannot be read, is too large, or is not UTF-8.
 pub fn text(path: impl AsRef<Path>) -> io::Result<String> {
     let text = String::from_utf8(content(path)?);
     text.map_err(|_| io::Error::new(ErrorKind::InvalidData, "it is not UTF-8: correct it"))
 }
 
 /// The content; none where there is no file.
-///
-/// # Errors
-/// It is there, and cannot be read.
 pub fn read(path: &Path) -> Result<Option<Vec<u8>>> {
     if_there(path, content(path))
 }
 
 /// The content as text; none where there is no file.
-///
-/// # Errors
-/// It is there, and cannot be read or is not UTF-8.
 pub fn read_text(path: &Path) -> Result<Option<String>> {
     as_text(path, read(path)?)
 }
 
 /// The same, of a file with no more than `most` bytes.
-///
-/// # Errors
-/// It is there, and cannot be read, is larger or is not UTF-8.
 pub fn read_text_up_to(path: &Path, most: u64) -> Result<Option<String>> {
     as_text(path, if_there(path, content_up_to(path, most))?)
 }

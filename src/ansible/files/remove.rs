@@ -15,10 +15,6 @@ use super::place::{OPEN, Place};
 
 /// Removes what is at `path`, a directory with everything in it; links are removed, not followed.
 /// Says whether something was there.
-///
-/// # Errors
-/// It cannot be removed, or is so high up that it must be a mistake: only absolute paths of at least
-/// two names, without `..`, are removed.
 pub fn remove(path: &Path) -> Result<bool> {
     let depth = path.components().filter(|it| matches!(it, Component::Normal(_))).count();
     if !path.is_absolute() || depth < 2 || path.components().any(|it| it == Component::ParentDir) {
@@ -28,9 +24,6 @@ pub fn remove(path: &Path) -> Result<bool> {
 }
 
 /// Removes a directory, unless there is something in it.
-///
-/// # Errors
-/// It cannot be removed.
 pub fn remove_empty(path: &Path) -> Result<bool> {
     match take_away(path, false) {
         Err(error) if error.downcast_ref() == Some(&Errno::NOTEMPTY) => Ok(false),

@@ -11,18 +11,12 @@ use rustix::{
 use super::place::Place;
 
 /// Moves what is at `from` to `to`, as `rename(2)` does; it survives a loss of power when this returns.
-///
-/// # Errors
-/// It cannot be moved there.
 pub fn rename(from: &Path, to: &Path) -> Result<()> {
     let done = move_with(RenameFlags::empty(), from, to);
     done.with_context(|| format!("cannot rename {} to {}", from.display(), to.display()))
 }
 
 /// Exchanges what is at `new` and `old` in one step, or moves `new` to `old` where nothing is.
-///
-/// # Errors
-/// The file system cannot exchange them, or refuses to.
 pub fn exchange(new: &Path, old: &Path) -> Result<()> {
     let done = match move_with(RenameFlags::EXCHANGE, new, old) {
         Err(error) if error.downcast_ref() == Some(&Errno::NOENT) => {

@@ -8,7 +8,6 @@ use std::fmt::Write as _;
 use serde_json::{Number, Value};
 
 /// What `str(value)` gives in Python.
-#[must_use]
 pub fn str(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -17,7 +16,6 @@ pub fn str(value: &Value) -> String {
 }
 
 /// What `repr(value)` gives in Python. Keys of a dictionary come sorted: JSON objects keep no order here.
-#[must_use]
 pub fn repr(value: &Value) -> String {
     match value {
         Value::Null => "None".into(),
@@ -35,7 +33,6 @@ pub fn repr(value: &Value) -> String {
 }
 
 /// Python's name of a value's type.
-#[must_use]
 pub fn type_name(value: &Value) -> &'static str {
     match value {
         Value::Null => "NoneType",
@@ -49,13 +46,11 @@ pub fn type_name(value: &Value) -> &'static str {
 }
 
 /// `text.strip()`.
-#[must_use]
 pub fn strip(text: &str) -> &str {
     text.trim_matches(is_space)
 }
 
 /// `character.isspace()`: Python also counts the separators U+001C to U+001F.
-#[must_use]
 pub fn is_space(character: char) -> bool {
     character.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&character)
 }
@@ -68,7 +63,6 @@ fn number_repr(number: &Number) -> String {
 }
 
 /// The shortest digits that read back the same, in Python's layout: `1e-05`, `0.0001`, `1e+16`.
-#[must_use]
 pub fn float_repr(float: f64) -> String {
     let scientific = format!("{float:e}");
     let Some((mantissa, exponent)) = scientific.split_once('e') else { return scientific };

@@ -2,7 +2,6 @@
 
 /// `int(text)`: blanks around, a sign, digits with single underscores between them. `None` where Python
 /// raises an error, and for numbers beyond 127 bits.
-#[must_use]
 pub fn integer(text: &str) -> Option<i128> {
     let text = super::strip(text);
     let (negative, digits) = match text.strip_prefix('-') {
@@ -15,7 +14,6 @@ pub fn integer(text: &str) -> Option<i128> {
 }
 
 /// The digits of a number without its underscores, where they stand between digits only.
-#[must_use]
 pub fn digits_of(text: &str, radix: u32) -> Option<String> {
     let well_placed = !text.is_empty() && text.split('_').all(|part| !part.is_empty());
     let plain: String = text.chars().filter(|it| *it != '_').collect();
@@ -23,7 +21,6 @@ pub fn digits_of(text: &str, radix: u32) -> Option<String> {
 }
 
 /// Decimal digits without the zeros before them.
-#[must_use]
 pub fn without_leading_zeros(digits: &str) -> &str {
     let significant = digits.trim_start_matches('0');
     if significant.is_empty() { "0" } else { significant }

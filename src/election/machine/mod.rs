@@ -129,7 +129,6 @@ pub struct Machine {
 
 impl Machine {
     /// A process that starts now, with what its node has persisted.
-    #[must_use]
     pub fn new(config: Config, me: Record, state: State, now: Millis) -> (Self, Vec<Action>) {
         let state = if Rule::KeepVotes.stands() { state } else { State::new(state.id, state.seed) };
         let hook = match state.stage {
@@ -166,7 +165,6 @@ impl Machine {
     }
 
     /// When to come again with a [`Tick`](Event::Tick), if nothing else happens before.
-    #[must_use]
     pub fn wake_at(&self) -> Millis {
         let quiet = self.membership.is_some() && self.promises.is_none();
         let quiet = quiet.then_some(self.quiet_since + QUIET);
@@ -180,19 +178,16 @@ impl Machine {
     }
 
     /// A conversation over which nothing has come for so long has fallen silent: everybody is pinged in every round.
-    #[must_use]
     pub fn silence(&self) -> Millis {
         3 * self.between_rounds()
     }
 
     /// What this node has persisted, as of the last action that says so.
-    #[must_use]
     pub const fn state(&self) -> &State {
         &self.state
     }
 
     /// Who is alive, but this node.
-    #[must_use]
     pub fn seen(&self) -> &[Record] {
         &self.view
     }

@@ -30,7 +30,6 @@ pub enum Verdict {
 
 impl Verdict {
     /// The exit status of the program, as `--help` says.
-    #[must_use]
     pub const fn status(&self) -> u8 {
         match self {
             Self::Follows { .. } | Self::AlreadyDone => 0,
@@ -44,7 +43,6 @@ impl Verdict {
     }
 
     /// Whether the election has an outcome and this node is part of it.
-    #[must_use]
     pub const fn is_decided(&self) -> bool {
         matches!(self, Self::Follows { .. } | Self::Led { .. } | Self::AlreadyDone)
     }

@@ -56,20 +56,17 @@ pub type Index = JsonLines<Issued>;
 
 impl Index {
     /// Whether a certificate with this number was issued.
-    #[must_use]
     pub fn knows(&self, serial: u64) -> bool {
         self.records.iter().any(|it| it.serial == serial)
     }
 
     /// Numbers of those that have ended.
-    #[must_use]
     pub fn ended(&self, now: u64) -> BTreeSet<u64> {
         self.records.iter().filter(|it| it.not_after <= now).map(|it| it.serial).collect()
     }
 
     /// Serial numbers to revoke, of hosts' certificates or of users': of whoever is no longer `known`, and
     /// what has been replaced by one that says less or is of another key. What has ended needs no revoking.
-    #[must_use]
     pub fn revoked(&self, host: bool, known: &BTreeSet<String>, now: u64) -> BTreeSet<u64> {
         let own: Vec<_> = self.records.iter().filter(|it| it.host == host).collect();
         let latest: BTreeMap<_, _> = own.iter().map(|it| ((&it.id, &it.kind), *it)).collect();

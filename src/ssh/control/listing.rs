@@ -20,7 +20,6 @@ pub struct Entry {
 }
 
 /// All keys, the one in use or coming first.
-#[must_use]
 pub fn list(state: &State) -> Vec<Entry> {
     let known = |proven: &BTreeMap<String, Moment>, abandoned: &std::collections::BTreeSet<String>| {
         let proven = proven.keys().map(|it| (it.clone(), "proven"));

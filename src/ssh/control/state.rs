@@ -80,7 +80,6 @@ pub struct Rotation {
 
 impl Rotation {
     /// Hosts that it waits for.
-    #[must_use]
     pub fn waiting_for(&self) -> Vec<String> {
         let done = |it: &&String| self.proven.contains_key(*it) || self.abandoned.contains(*it);
         self.hosts.iter().filter(|it| !done(it)).cloned().collect()
@@ -92,7 +91,6 @@ impl Persisted for State {}
 impl State {
     /// Notes who has proven the new key and who is abandoned. When nobody is left to wait for, the old key
     /// is retired.
-    #[must_use]
     pub fn advanced(
         &self,
         hosts: &BTreeSet<String>,

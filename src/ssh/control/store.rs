@@ -26,9 +26,6 @@ pub struct Store {
 
 impl Store {
     /// Reads without lock and without writing: for check mode and for listing.
-    ///
-    /// # Errors
-    /// The state cannot be read.
     pub fn read(private_dir: &Path) -> Result<Self> {
         let directory = private_dir.join("ssh");
         let state = State::read(&directory.join("control.json"))?.unwrap_or_default();
@@ -36,9 +33,6 @@ impl Store {
     }
 
     /// Makes the folder where it is missing, waits until no other run works on it, and reads.
-    ///
-    /// # Errors
-    /// It cannot be made, locked or read.
     pub fn lock(private_dir: &Path) -> Result<Self> {
         let directory = private_dir.join("ssh");
         check_private_directory(private_dir)?;
@@ -50,9 +44,6 @@ impl Store {
     }
 
     /// Saves the state: the moment at which a step counts.
-    ///
-    /// # Errors
-    /// It cannot be written.
     pub fn save(&mut self, state: State) -> Result<()> {
         state.file(self.directory.join("control.json"), 0o600)?.plan()?.apply()?;
         self.state = state;
@@ -60,15 +51,11 @@ impl Store {
     }
 
     /// Where a rotation's private key lies: `next`, `previous` or `recovery`.
-    #[must_use]
     pub fn key(&self, name: &str) -> PathBuf {
         self.directory.join("rotation").join(name)
     }
 
     /// Keeps a key pair for the rotation.
-    ///
-    /// # Errors
-    /// It cannot be written.
     pub fn keep(&self, name: &str, private: Secret, public: &PublicKey) -> Result<()> {
         let path = self.key(name);
         let folder = self.directory.join("rotation");
@@ -77,24 +64,17 @@ impl Store {
     }
 
     /// Removes the private halves that no host needs any more, and whatever a killed run has left.
-    ///
-    /// # Errors
-    /// They cannot be removed.
     pub fn forget_keys(&self) -> Result<()> {
         files::remove(&std::path::absolute(self.directory.join("rotation"))?).map(drop)
     }
 
     /// Whether there are private halves of a rotation.
-    #[must_use]
     pub fn has_keys(&self) -> bool {
         self.directory.join("rotation").exists()
     }
 }
 
 /// Writes both halves of a pair, the private one first.
-///
-/// # Errors
-/// They cannot be written; a pair that was there is still there.
 pub fn put(path: &Path, private: Secret, public: &PublicKey) -> Result<()> {
     File::secret(path, private, Attributes::mode(0o600)).plan()?.apply()?;
     fault::point("ssh_control_key:private");

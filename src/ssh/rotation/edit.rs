@@ -29,7 +29,6 @@ pub struct Edit {
 
 impl Edit {
     /// A file of `account`: written with that user's rights where it lies in the home.
-    #[must_use]
     pub fn of(path: &Path, account: &Account) -> Self {
         let at_home = account.home.as_deref().is_some_and(|home| home != "/" && path.starts_with(home));
         Self { path: path.into(), user: at_home.then(|| account.name.clone()), text: None }
@@ -41,9 +40,6 @@ impl Edit {
     }
 
     /// The same file, with its text as it is.
-    ///
-    /// # Errors
-    /// It cannot be read with its user's rights.
     pub fn found(mut self) -> Result<Self> {
         let path = &self.path;
         self.text = as_user(self.account()?.as_ref(), || read_text_up_to(&resolve(path)?, LONGEST))?;
@@ -51,9 +47,6 @@ impl Edit {
     }
 
     /// Writes it, with the mode that sshd wants, in a directory that is made where it is missing.
-    ///
-    /// # Errors
-    /// It cannot be written; what was there is still there.
     pub fn write(&self) -> Result<()> {
         // Closed to others in a home; for all to read where root keeps the keys of users.
         let (file, directory) = if self.user.is_some() { (0o600, 0o700) } else { (0o644, 0o755) };

@@ -33,9 +33,6 @@ struct Line {
 }
 
 /// Logins by key since this boot.
-///
-/// # Errors
-/// The journal does not answer.
 pub fn logins() -> Result<Vec<Login>> {
     // What was logged a moment ago shall be there; where this cannot be asked for, it mostly is.
     let _ = Command::new("journalctl").arg("--sync").output();
@@ -59,7 +56,6 @@ fn read(line: &str) -> Option<Login> {
 impl Login {
     /// Whether it was this login: `Accepted publickey for USER from ADDRESS port PORT ssh2: TYPE
     /// FINGERPRINT`. A login by certificate has more behind it.
-    #[must_use]
     pub fn is(&self, user: &str, connection: &Connection, fingerprint: &str) -> bool {
         let Connection { client, client_port, .. } = connection;
         let begin = format!("Accepted publickey for {user} from {client} port {client_port} ssh2: ");
@@ -68,7 +64,6 @@ impl Login {
     }
 
     /// Whether it was opened with this key.
-    #[must_use]
     pub fn by(&self, key: &PublicKey) -> bool {
         let fingerprint = key.fingerprint();
         self.message.split(' ').any(|it| it == fingerprint)
@@ -76,9 +71,6 @@ impl Login {
 }
 
 /// Ends the sessions that were opened with one of these keys; says how many there were.
-///
-/// # Errors
-/// This very process runs in one of them.
 pub fn end_sessions(keys: &[PublicKey]) -> Result<usize> {
     let processes = processes()?;
     let by_key = |login: &Login| keys.iter().any(|it| login.by(it)) && login.is_open(&processes);

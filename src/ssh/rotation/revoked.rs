@@ -29,9 +29,6 @@ pub struct Revoked {
 
 impl Revoked {
     /// The list with these keys in it; nothing where they are all in force.
-    ///
-    /// # Errors
-    /// sshd reads another list, which this program leaves alone.
     pub fn plan(keys: &[PublicKey], sshd: &Sshd, now: i64) -> Result<Option<Self>> {
         let path = sshd.beside(LIST);
         check(sshd.effective("root", None)?.get("revokedkeys"), &path)?;
@@ -59,9 +56,6 @@ impl Revoked {
     }
 
     /// The list first: sshd lets nobody in by key while it cannot read a list that it is told to.
-    ///
-    /// # Errors
-    /// sshd does not take it; the rollback, which is armed, restores the setting.
     pub fn apply(self, sshd: &Sshd) -> Result<()> {
         let path = self.list.path().to_owned();
         self.list.apply()?;

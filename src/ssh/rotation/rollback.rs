@@ -60,7 +60,6 @@ impl Persisted for Record {
 
 impl Record {
     /// An armed rollback.
-    #[must_use]
     pub const fn armed(id: String, deadline: i64, restore: Vec<Edit>, reload: bool) -> Self {
         Self { id, state: State::Armed, deadline, restore, reload }
     }
@@ -77,18 +76,12 @@ pub struct Guard {
 
 impl Guard {
     /// Reads without lock and without writing.
-    ///
-    /// # Errors
-    /// The record cannot be read.
     pub fn read(directory: &Path, units: &Path) -> Result<Self> {
         let record = Record::read(&directory.join("rotation.json"))?;
         Ok(Self { directory: directory.into(), units: units.into(), record, _lock: None })
     }
 
     /// Waits until nobody else decides, and reads.
-    ///
-    /// # Errors
-    /// The directory cannot be made or locked, or the record not be read.
     pub fn lock(directory: &Path, units: &Path) -> Result<Self> {
         Directory { path: directory.into(), attributes: Attributes::mode(0o700) }.plan()?.apply()?;
         let lock = files::lock(&directory.join("lock"))?;
@@ -97,9 +90,6 @@ impl Guard {
 
     /// Arms the rollback: from here on the host restores what `record` says, whatever becomes of this
     /// process, of the connection or of the machine.
-    ///
-    /// # Errors
-    /// It cannot be made sure; then nothing may be revoked.
     pub fn arm(&mut self, record: Record, window: u32, sshd: &Sshd) -> Result<()> {
         let program = self.directory.join("program");
         let own = files::content("/proc/self/exe").context("cannot read this program")?;
@@ -130,9 +120,6 @@ impl Guard {
     }
 
     /// Restores what was there, once; says whether there was something to do.
-    ///
-    /// # Errors
-    /// Something cannot be restored. Everything else is; the next attempt does the rest.
     pub fn roll_back(&mut self, sshd: &Sshd) -> Result<bool> {
         let Some(record) = self.record.clone().filter(|it| it.state == State::Armed) else {
             return Ok(false);
@@ -153,25 +140,18 @@ impl Guard {
     }
 
     /// Notes that all is well: nothing will be restored.
-    ///
-    /// # Errors
-    /// It cannot be written; then the rollback stays armed.
     pub fn confirm(&mut self) -> Result<()> {
         let Some(record) = self.record.clone() else { return Ok(()) };
         self.save(Record { state: State::Confirmed, restore: Vec::new(), ..record })
     }
 
     /// Whether something of a decided rollback still lies around.
-    #[must_use]
     pub fn is_untidy(&self) -> bool {
         let decided = self.record.as_ref().is_none_or(|it| it.state != State::Armed);
         decided && self.leftovers().iter().any(|it| it.exists())
     }
 
     /// Takes the timer and the program away, once it is decided.
-    ///
-    /// # Errors
-    /// systemd does not answer, or a file cannot be removed.
     pub fn tidy(&self) -> Result<()> {
         if !self.is_untidy() {
             return Ok(());

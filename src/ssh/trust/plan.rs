@@ -37,9 +37,6 @@ pub struct Plan {
 
 impl Plan {
     /// Which host keys sshd uses, and their certificates.
-    ///
-    /// # Errors
-    /// sshd refuses its configuration, or a key cannot be read.
     pub fn ask(params: &Params, sshd: Sshd) -> Result<Self> {
         let report = host_keys(&sshd)?.into_iter().map(|(path, key)| {
             // A damaged one is replaced.
@@ -77,9 +74,6 @@ impl Plan {
     }
 
     /// Everything that `ssh_ca` returned.
-    ///
-    /// # Errors
-    /// Something in it does not hold here, or a file cannot be read.
     pub fn install(params: &Params, sshd: Sshd, now: i64) -> Result<Self> {
         let public = |path: PathBuf, text: &str| File::public(path, text, Attributes::mode(0o644)).plan();
         let mut plan = Self::empty(params, sshd);
@@ -129,9 +123,6 @@ impl Plan {
     }
 
     /// Does it.
-    ///
-    /// # Errors
-    /// A file cannot be written, or sshd refuses its settings, which are then as they were.
     pub fn apply(self) -> Result<()> {
         if self.must_reload() {
             File::public(&self.owed, "", Attributes::mode(0o600)).plan()?.apply()?;

@@ -9,7 +9,6 @@ use serde_json::{Map, Number, Value};
 
 /// Reads a literal that has an equal in JSON; a tuple becomes a list. `None`: not such a literal
 /// (bytes, sets, complex numbers and integers beyond 64 bits have no equal).
-#[must_use]
 pub fn to_json(text: &str) -> Option<Value> {
     value(parse(text)?)
 }

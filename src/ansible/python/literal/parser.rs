@@ -40,7 +40,6 @@ pub enum Literal {
 const MOST_NESTED: usize = 200;
 
 /// The literal that is the whole text, comments aside.
-#[must_use]
 pub fn parse(text: &str) -> Option<Literal> {
     let text = text.trim_start_matches([' ', '\t']);
     if text.contains('\0') {
