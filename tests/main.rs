@@ -1,6 +1,7 @@
 //! Everything that is tested as a process: the real programs with real arguments, judged by foreign ones. One program,
 //! since each would link the whole crate again.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests say what they expect")]
+#![allow(unreachable_pub, reason = "nothing of a program can be reached")]
 
 mod support;
 

@@ -164,6 +164,7 @@ pub fn take<T: DeserializeOwned>(values: &mut Map<String, Value>, name: &str) ->
 macro_rules! arguments {
     ($(#[$meta:meta])* pub struct $name:ident { $($(#[$($doc:tt)*])* pub $field:ident: $type:ty => $argument:expr,)* }) => {
         $(#[$meta])*
+        #[allow(unreachable_pub, reason = "the fields are")]
         pub struct $name { $($(#[$($doc)*])* pub $field: $type,)* }
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::{Argument, Arguments, Kind, Module, Spec};
 
 /// The answer to a flag, if `argument` is one.
-pub fn answer<M: Module>(argument: &str) -> Option<String> {
+pub(super) fn answer<M: Module>(argument: &str) -> Option<String> {
     match argument {
         "--help" | "-h" => Some(help::<M>()),
         "--version" | "-V" => Some(format!("{} {}\n", M::NAME, env!("CARGO_PKG_VERSION"))),

@@ -5,17 +5,17 @@ use serde_json::{Map, Value};
 use super::{accounts, python};
 
 /// Spellings of true, in lower case.
-pub const TRUE: &[&str] = &["y", "yes", "on", "1", "true", "t"];
+pub(super) const TRUE: &[&str] = &["y", "yes", "on", "1", "true", "t"];
 /// Spellings of false, in lower case.
-pub const FALSE: &[&str] = &["n", "no", "off", "0", "false", "f"];
+pub(super) const FALSE: &[&str] = &["n", "no", "off", "0", "false", "f"];
 
 /// Any value as a string; `null` is the empty one.
-pub fn text(value: &Value) -> String {
+pub(super) fn text(value: &Value) -> String {
     if value.is_null() { String::new() } else { python::str(value) }
 }
 
 /// A boolean in any of its spellings.
-pub fn bool(value: &Value) -> Result<Value, String> {
+pub(super) fn bool(value: &Value) -> Result<Value, String> {
     let spelling = match value {
         Value::Bool(_) => return Ok(value.clone()),
         Value::String(text) => python::strip(&text.to_lowercase()).to_owned(),
@@ -33,7 +33,7 @@ pub fn bool(value: &Value) -> Result<Value, String> {
 }
 
 /// An integer: also `"3"`, `3.0`, `"3e2"` and booleans, which Python counts as 0 and 1.
-pub fn int(value: &Value) -> Result<Value, String> {
+pub(super) fn int(value: &Value) -> Result<Value, String> {
     let converted = match value {
         Value::Bool(value) => Some(i128::from(*value)),
         Value::Number(number) => match (number.as_i128(), number.as_f64()) {
@@ -80,7 +80,7 @@ fn decimal(text: &str) -> Option<i128> {
 }
 
 /// A number, as Python's `float()` reads it.
-pub fn float(value: &Value) -> Result<Value, String> {
+pub(super) fn float(value: &Value) -> Result<Value, String> {
     let converted = match value {
         Value::Bool(value) => Some(f64::from(u8::from(*value))),
         Value::Number(number) => number.as_f64(),
@@ -102,7 +102,7 @@ pub fn float(value: &Value) -> Result<Value, String> {
 }
 
 /// A list; a string is split at its commas.
-pub fn list(value: Value) -> Result<Vec<Value>, String> {
+pub(super) fn list(value: Value) -> Result<Vec<Value>, String> {
     match value {
         Value::Array(items) => Ok(items),
         Value::String(text) => Ok(text.split(',').map(Value::from).collect()),
@@ -112,7 +112,7 @@ pub fn list(value: Value) -> Result<Vec<Value>, String> {
 }
 
 /// A dictionary, or one written as JSON, as a Python literal, or as `key=value, key=value`.
-pub fn dict(value: Value) -> Result<Map<String, Value>, String> {
+pub(super) fn dict(value: Value) -> Result<Map<String, Value>, String> {
     let text = match value {
         Value::Object(entries) => return Ok(entries),
         Value::String(text) => text,
@@ -157,7 +157,7 @@ fn fields(text: &str) -> Vec<String> {
 }
 
 /// Expands `$VARIABLE`, `${VARIABLE}` and a leading `~` or `~user`; what is unknown stays.
-pub fn path(text: &str) -> String {
+pub(super) fn path(text: &str) -> String {
     expand_home(&expand_variables(text, |name| std::env::var(name).ok()))
 }
 

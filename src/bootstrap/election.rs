@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{ansible::files, host_name, ssh::key::PublicKey};
 
 /// The variable that holds it, as JSON.
-pub const VARIABLE: &str = "MINICLUSTER_ELECTION";
+pub(super) const VARIABLE: &str = "MINICLUSTER_ELECTION";
 
 /// Who takes part, and who leads.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -168,10 +168,11 @@ pub(super) mod tests {
 
     use super::*;
 
-    pub const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ7Hk6sJXgvHhAaGkE9Ypr8PKIXb0cUvxdiEzUdkYjbR";
+    pub(crate) const KEY: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ7Hk6sJXgvHhAaGkE9Ypr8PKIXb0cUvxdiEzUdkYjbR";
 
     /// Three machines; the first leads, the last is a worker.
-    pub fn election() -> Value {
+    pub(crate) fn election() -> Value {
         let member = |number: u8, role: &str| {
             json!({"id": format!("id{number}"), "name": format!("host{number}"), "election_id": "1", "role": role,
                 "addresses": [format!("10.0.0.{number}"), "fe80::1"], "host_key": KEY, "user_key": format!("{KEY} root@x")})

@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::{Election, Member};
 
 /// `text` with a line for each member in place of what it said of the same names and addresses.
-pub fn update(text: &str, election: &Election) -> Result<String> {
+pub(super) fn update(text: &str, election: &Election) -> Result<String> {
     let mut names = Vec::new();
     let mut lines = Vec::new();
     for member in &election.members {

@@ -12,7 +12,7 @@ use crate::x509::{duration, listing, store::Store};
 
 /// Options of `certs`.
 #[derive(Args)]
-pub struct Options {
+pub(super) struct Options {
     /// Only these hosts
     #[arg(value_name = "HOST")]
     only: Vec<String>,
@@ -30,7 +30,7 @@ pub struct Options {
 const EXPIRES: u8 = 3;
 
 /// Lists them.
-pub fn run(files: Files, options: &Options) -> Result<Answer, Failure> {
+pub(super) fn run(files: Files, options: &Options) -> Result<Answer, Failure> {
     let within = options.expiring.as_deref().map(|it| duration::parse("--expiring", it)).transpose()?;
     let private_dir = options.private_dir.find(files, "x509")?;
     let store = Store::read(&private_dir)?;

@@ -16,7 +16,7 @@ use crate::workspace::{Domain, unread};
 
 /// Options of `check`.
 #[derive(Args)]
-pub struct Options {
+pub(super) struct Options {
     /// Print every service as it is understood: files merged, defaults filled in (as JSON, which is YAML too)
     #[arg(long)]
     show: bool,
@@ -26,7 +26,7 @@ pub struct Options {
 }
 
 /// All mistakes were reported while reading; what is left are warnings.
-pub fn run(files: Files, options: &Options) -> Result<Answer, Failure> {
+pub(super) fn run(files: Files, options: &Options) -> Result<Answer, Failure> {
     if options.without_hosts {
         let services = Services::checked(files.paths().services.as_deref())?;
         let mut lines: Vec<String> =

@@ -11,7 +11,7 @@ use crate::services::schema;
 
 /// What the operator wants to know or do.
 #[derive(Subcommand)]
-pub enum Command {
+pub(super) enum Command {
     /// Make a directory of your own ready: settings of Ansible, links to the playbooks, a first services.yml
     Init(init::Options),
     /// Read all files and report every error in them; change nothing
@@ -46,7 +46,7 @@ pub enum Command {
 
 impl Command {
     /// Runs the command.
-    pub fn run(self, files: Files) -> Result<Answer, Failure> {
+    pub(super) fn run(self, files: Files) -> Result<Answer, Failure> {
         match self {
             Self::Init(options) => init::run(&options),
             Self::Check(it) => it.run(files, |files, options| check::run(files, &options)),

@@ -9,12 +9,12 @@ use rustix::process::getuid;
 use crate::ansible::accounts;
 
 /// Where the roles keep the secrets of clusters when the operator says nothing else.
-pub fn clusters() -> Result<PathBuf> {
+pub(super) fn clusters() -> Result<PathBuf> {
     Ok(data_home(env::var_os("XDG_DATA_HOME"), home)?.join("minicluster"))
 }
 
 /// A path that may begin with `~/`, as Ansible takes it.
-pub fn expand(path: &str) -> Result<PathBuf> {
+pub(super) fn expand(path: &str) -> Result<PathBuf> {
     path.strip_prefix("~/").map_or_else(|| Ok(path.into()), |below| Ok(home()?.join(below)))
 }
 

@@ -11,7 +11,7 @@ use crate::bootstrap::{Election, Machine, admitted, enrol, finish};
 
 /// Options of `enrol`.
 #[derive(Args)]
-pub struct Options {
+pub(super) struct Options {
     /// Forget what the machine was given at boot; it has to be locked to its cluster
     #[arg(long)]
     finish: bool,
@@ -27,7 +27,7 @@ pub struct Options {
 }
 
 /// Does it, and says what was done.
-pub fn run(options: Options) -> Result<Answer, Failure> {
+pub(super) fn run(options: Options) -> Result<Answer, Failure> {
     let machine = Machine { root: options.root, user: options.user };
     if options.admitted {
         let said = if admitted(&machine)? { "admitted\n" } else { "" };

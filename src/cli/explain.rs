@@ -11,13 +11,13 @@ use crate::workspace::Workspace;
 
 /// Options of `explain`.
 #[derive(Args)]
-pub struct Options {
+pub(super) struct Options {
     /// The service
     service: String,
 }
 
 /// Explains one service.
-pub fn run(workspace: &Workspace, options: &Options) -> Result<Answer, Failure> {
+pub(super) fn run(workspace: &Workspace, options: &Options) -> Result<Answer, Failure> {
     let name = &options.service;
     let known = &workspace.services.services;
     let Some(defined) = known.get(name) else {

@@ -10,7 +10,7 @@ use crate::workspace::{Paths, Workspace};
 
 /// The files of the cluster.
 #[derive(Args, Clone)]
-pub struct Files {
+pub(super) struct Files {
     /// Hosts and groups, as Ansible reads them
     #[arg(long, value_name = "FILE")]
     hosts: Option<PathBuf>,
@@ -24,7 +24,7 @@ pub struct Files {
 
 /// The options of a command that reads these files.
 #[derive(Args)]
-pub struct With<T: Args> {
+pub(super) struct With<T: Args> {
     #[command(flatten)]
     files: Files,
     #[command(flatten)]
@@ -33,14 +33,14 @@ pub struct With<T: Args> {
 
 impl<T: Args> With<T> {
     /// Runs the command; files that are named before it count where they are not named behind it.
-    pub fn run<R>(self, before: Files, command: impl FnOnce(Files, T) -> R) -> R {
+    pub(super) fn run<R>(self, before: Files, command: impl FnOnce(Files, T) -> R) -> R {
         command(self.files.or(before), self.options)
     }
 }
 
 impl Files {
     /// These, and where one is not said the other's.
-    pub fn or(self, other: Self) -> Self {
+    pub(super) fn or(self, other: Self) -> Self {
         Self {
             hosts: self.hosts.or(other.hosts),
             services: self.services.or(other.services),
@@ -49,7 +49,7 @@ impl Files {
     }
 
     /// The paths: options, else variables of the environment, else the usual names.
-    pub fn paths(self) -> Paths {
+    pub(super) fn paths(self) -> Paths {
         let or_variable = |path: Option<PathBuf>, variable: &str| {
             path.or_else(|| env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from))
         };
@@ -61,12 +61,12 @@ impl Files {
     }
 
     /// What Ansible asks for with every command, so nothing that costs more than the files themselves.
-    pub fn inventory(self) -> Result<Workspace, Failure> {
+    pub(super) fn inventory(self) -> Result<Workspace, Failure> {
         Ok(Workspace::read(self.paths(), &[], None)?)
     }
 
     /// Everything, with variables beside the files that would override placement.
-    pub fn workspace(self) -> Result<Workspace, Failure> {
+    pub(super) fn workspace(self) -> Result<Workspace, Failure> {
         let paths = self.paths();
         let directories = paths.variable_directories();
         Ok(Workspace::read(paths, &directories, None)?)

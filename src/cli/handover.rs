@@ -11,7 +11,7 @@ use crate::bootstrap::Handover;
 
 /// Options of `handover`.
 #[derive(Args)]
-pub struct Options {
+pub(super) struct Options {
     /// The leader, as ssh takes it: provision@10.0.0.1
     leader: String,
     /// Where this control node keeps the cluster's secrets
@@ -29,7 +29,7 @@ pub struct Options {
 }
 
 /// Moves them.
-pub fn run(options: Options) -> Result<Answer, Failure> {
+pub(super) fn run(options: Options) -> Result<Answer, Failure> {
     let Options { leader, private_dir, into, ssh, unreachable } = options;
     let ssh = ssh.iter().flat_map(|it| it.split_whitespace()).map(str::to_owned).collect();
     let place = private_dir.display().to_string();

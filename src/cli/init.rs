@@ -20,7 +20,7 @@ const PATHS: [&str; 4] = ["inventory", "library", "action_plugins", "roles_path"
 
 /// Options of `init`.
 #[derive(Args)]
-pub struct Options {
+pub(super) struct Options {
     /// The directory; made where it is missing
     #[arg(default_value = ".")]
     directory: PathBuf,
@@ -30,7 +30,7 @@ pub struct Options {
 }
 
 /// Does it. What is there already stays.
-pub fn run(options: &Options) -> Result<Answer, Failure> {
+pub(super) fn run(options: &Options) -> Result<Answer, Failure> {
     let Options { directory, domain } = options;
     let mut made = prepare(directory)?;
     let mut notes = Vec::new();
@@ -82,7 +82,7 @@ fn has(settings: &str, name: &str) -> bool {
 
 /// Links to the playbooks, and an `ansible.cfg` that leads to the modules and roles of this program. A playbook or
 /// settings of the operator's own stay; says what was made.
-pub fn prepare(directory: &Path) -> Result<Vec<String>> {
+pub(super) fn prepare(directory: &Path) -> Result<Vec<String>> {
     let home = home()?;
     settable(&home)?;
     settable(&Paths::absolute(directory))?;

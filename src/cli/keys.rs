@@ -22,7 +22,7 @@ use crate::ssh::{
 
 /// Options of `keys`.
 #[derive(Args)]
-pub struct Options {
+pub(super) struct Options {
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -31,7 +31,7 @@ pub struct Options {
 }
 
 /// Lists them.
-pub fn run(files: Files, options: &Options) -> Result<Answer, Failure> {
+pub(super) fn run(files: Files, options: &Options) -> Result<Answer, Failure> {
     let before = files.clone();
     let private_dir = options.private_dir.find(files, "ssh")?;
     let mut entries = list(&Store::read(&private_dir)?.state);

@@ -6,7 +6,7 @@ use super::plan;
 use crate::workspace::{Workspace, record};
 
 /// Writes the lock file if it says anything else.
-pub fn run(files: Files) -> Result<Answer, Failure> {
+pub(super) fn run(files: Files) -> Result<Answer, Failure> {
     let paths = files.paths();
     let _turn = record::take_turn(&paths.lock)?;
     let directories = paths.variable_directories();

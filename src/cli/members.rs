@@ -16,7 +16,7 @@ use crate::{
 
 /// Options of `members`.
 #[derive(Args)]
-pub struct Options {
+pub(super) struct Options {
     /// The cluster's internal domain, where `hosts` does not say it yet; else <cluster>.internal
     #[arg(long)]
     domain: Option<String>,
@@ -26,7 +26,7 @@ pub struct Options {
 }
 
 /// Writes them, in one step.
-pub fn run(files: Files, options: Options) -> Result<Answer, Failure> {
+pub(super) fn run(files: Files, options: Options) -> Result<Answer, Failure> {
     let machine = Machine { root: options.root, user: String::new() };
     let election = Election::read(&machine.members_file())?;
     let node = state::read(&machine.state())?;

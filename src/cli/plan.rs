@@ -9,7 +9,7 @@ use crate::workspace::Workspace;
 
 /// Options of `plan`.
 #[derive(Args)]
-pub struct Options {
+pub(super) struct Options {
     /// Print JSON, for other programs
     #[arg(long)]
     json: bool,
@@ -19,7 +19,7 @@ pub struct Options {
 }
 
 /// Compares the lock file with the placement that the next run records.
-pub fn run(workspace: &Workspace, options: &Options) -> Result<Answer, Failure> {
+pub(super) fn run(workspace: &Workspace, options: &Options) -> Result<Answer, Failure> {
     let plan = workspace.changes(&workspace.new_lock());
     let text = if options.json {
         serde_json::to_string_pretty(&plan).map_err(|error| error.to_string())? + "\n"
@@ -36,7 +36,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<Answer, Failure> 
 }
 
 /// A line for each change, then the totals.
-pub fn show(plan: &Plan) -> String {
+pub(super) fn show(plan: &Plan) -> String {
     let mut rows = Vec::new();
     for change in &plan.changes {
         let note = |holds: &str| if change.stateful { holds.to_owned() } else { String::new() };

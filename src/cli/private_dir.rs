@@ -10,7 +10,7 @@ use super::files::Files;
 
 /// The folder, as the operator names it or as the roles find it.
 #[derive(Args)]
-pub struct PrivateDir {
+pub(super) struct PrivateDir {
     /// Where the control node keeps its secrets; else the variable `private_dir` of the inventory, else the usual place
     #[arg(long, value_name = "DIRECTORY")]
     private_dir: Option<PathBuf>,
@@ -18,7 +18,7 @@ pub struct PrivateDir {
 
 impl PrivateDir {
     /// The folder. Where only the usual place is left, the one cluster whose folder has `part`.
-    pub fn find(&self, files: Files, part: &str) -> Result<PathBuf, Failure> {
+    pub(super) fn find(&self, files: Files, part: &str) -> Result<PathBuf, Failure> {
         let named = env::var_os("MINICLUSTER_PRIVATE_DIR").filter(|it| !it.is_empty()).map(PathBuf::from);
         self.private_dir.clone().or(named).map_or_else(|| usual(files, part), Ok)
     }

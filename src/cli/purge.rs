@@ -10,7 +10,7 @@ use crate::workspace::Workspace;
 
 /// Options of `purge`.
 #[derive(Args)]
-pub struct Options {
+pub(super) struct Options {
     /// The service, which is in services.yml no more
     service: String,
     /// Remove its data, user and groups; without this they are only shown
@@ -22,7 +22,7 @@ pub struct Options {
 }
 
 /// Runs `purge.yml`, which is a link beside `site.yml`.
-pub fn run(workspace: &Workspace, options: &Options) -> Result<Answer, Failure> {
+pub(super) fn run(workspace: &Workspace, options: &Options) -> Result<Answer, Failure> {
     let Options { service, remove, arguments } = options;
     if !ServiceName::accepts(service) {
         return Err(format!("'{service}' is not the name of a service").into());

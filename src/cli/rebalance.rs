@@ -11,7 +11,7 @@ use crate::workspace::{Workspace, record};
 
 /// Options of `rebalance`.
 #[derive(Args)]
-pub struct Options {
+pub(super) struct Options {
     /// Propose at most this many moves
     #[arg(long, value_name = "N", default_value_t = usize::MAX, hide_default_value = true)]
     moves: usize,
@@ -24,7 +24,7 @@ pub struct Options {
 }
 
 /// Proposes moves, and records them if asked to.
-pub fn run(files: Files, options: &Options) -> Result<Answer, Failure> {
+pub(super) fn run(files: Files, options: &Options) -> Result<Answer, Failure> {
     let paths = files.paths();
     let _turn = if options.write { Some(record::take_turn(&paths.lock)?) } else { None };
     let directories = paths.variable_directories();

@@ -1,7 +1,7 @@
 //! Text in columns.
 
 /// Rows with columns aligned to the left; the last column is as long as it is.
-pub fn table(rows: &[Vec<String>]) -> String {
+pub(super) fn table(rows: &[Vec<String>]) -> String {
     let width =
         |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
     let mut text = String::new();
@@ -19,12 +19,12 @@ pub fn table(rows: &[Vec<String>]) -> String {
 }
 
 /// A number with its noun.
-pub fn counted(number: usize, noun: &str) -> String {
+pub(super) fn counted(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 /// Names in a sentence; of many only the first.
-pub fn listed(names: &[String]) -> String {
+pub(super) fn listed(names: &[String]) -> String {
     match names {
         few if few.len() <= 6 => few.join(", "),
         many => format!("{} and {} more", many[..5].join(", "), many.len() - 5),

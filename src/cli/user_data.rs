@@ -15,7 +15,7 @@ use crate::user_data::{Bundle, Request, Shared, check_public_key, render};
 
 /// Options of `user-data`.
 #[derive(Args)]
-pub struct Options {
+pub(super) struct Options {
     /// The machines' role: manager (group core) or worker (group workers)
     #[arg(long, default_value = "manager")]
     role: String,
@@ -55,7 +55,7 @@ pub struct Options {
 }
 
 /// Prints it, but not onto a screen.
-pub fn run(options: Options) -> Result<Answer, Failure> {
+pub(super) fn run(options: Options) -> Result<Answer, Failure> {
     if stdout().is_terminal() {
         return Err("the boot configuration holds the cluster secret and is not shown on a terminal: \
                     (umask 077; minicluster user-data … > user-data)"

@@ -28,7 +28,7 @@ const MOST_AT_ONCE: usize = 32;
 
 /// Processes that were found.
 #[derive(Default)]
-pub struct Dialler {
+pub(super) struct Dialler {
     found: BTreeMap<Peer, Found>,
     dialling: BTreeMap<Peer, u32>,
 }
@@ -41,7 +41,7 @@ struct Found {
 
 impl Dialler {
     /// A process was found at these addresses.
-    pub fn found(&mut self, own: &NodeId, peer: Peer, addresses: &[SocketAddr], now: Millis) {
+    pub(super) fn found(&mut self, own: &NodeId, peer: Peer, addresses: &[SocketAddr], now: Millis) {
         let at = if *own < peer.id { now } else { now + COURTESY };
         if self.found.len() >= MOST_PROCESSES && !self.found.contains_key(&peer) {
             return;
@@ -56,7 +56,7 @@ impl Dialler {
     }
 
     /// An attempt has ended.
-    pub fn ended(&mut self, peer: &Peer, well: bool, now: Millis) {
+    pub(super) fn ended(&mut self, peer: &Peer, well: bool, now: Millis) {
         let left = self.dialling.get(peer).copied().unwrap_or_default().saturating_sub(1);
         if left == 0 {
             self.dialling.remove(peer);
@@ -73,7 +73,7 @@ impl Dialler {
 
     /// Dials whoever is due, each in a thread of its own that ends soon. `lively`: with whom there is a conversation
     /// that has not fallen silent.
-    pub fn dial(&mut self, lively: &BTreeSet<Peer>, inbox: &Inbox, now: Millis) {
+    pub(super) fn dial(&mut self, lively: &BTreeSet<Peer>, inbox: &Inbox, now: Millis) {
         for (peer, found) in &mut self.found {
             if lively.contains(peer) {
                 // Should it fall silent, the next connection is wanted soon.
@@ -97,7 +97,7 @@ impl Dialler {
     }
 
     /// When the next one is due.
-    pub fn wake_at(&self, lively: &BTreeSet<Peer>) -> Option<Millis> {
+    pub(super) fn wake_at(&self, lively: &BTreeSet<Peer>) -> Option<Millis> {
         let busy = |it| self.dialling.get(it).is_some_and(|running| *running >= MOST_FOR_ONE);
         let waiting = |it| !lively.contains(it) && !busy(it);
         self.found.iter().filter(|(peer, _)| waiting(*peer)).map(|(_, it)| it.at).min()

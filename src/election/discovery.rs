@@ -13,7 +13,7 @@ const DISCOVERY: &str = "_btstrp._tcp.local.";
 const LEADER: &str = "_leader._tcp.local.";
 
 /// The announcements of this process. They end with it.
-pub struct Discovery {
+pub(super) struct Discovery {
     daemon: ServiceDaemon,
     announcement: Announcement,
 }
@@ -57,7 +57,7 @@ impl Announcement {
 
 impl Discovery {
     /// Announces `record` on these interfaces, and tells `inbox` of everyone who announces the same cluster.
-    pub fn start(
+    pub(super) fn start(
         secret: SecretKey,
         cluster: &str,
         record: &Record,
@@ -85,13 +85,13 @@ impl Discovery {
     }
 
     /// Lets onlookers know that this node leads.
-    pub fn lead(&self) {
+    pub(super) fn lead(&self) {
         // Nothing depends on it.
         let _ = self.announcement.service(LEADER).map(|it| self.daemon.register(it));
     }
 
     /// Says goodbye.
-    pub fn finish(self) {
+    pub(super) fn finish(self) {
         if let Ok(ended) = self.daemon.shutdown() {
             let _ = ended.recv_timeout(std::time::Duration::from_millis(200));
         }

@@ -20,7 +20,7 @@ use crate::ansible::{
 };
 
 /// What this node keeps, below the state directory.
-pub struct Disk {
+pub(super) struct Disk {
     path: PathBuf,
     _lock: OwnedFd,
 }
@@ -31,13 +31,13 @@ impl Persisted for State {
 }
 
 /// The directory of the election below `--state-dir`.
-pub fn directory(state_dir: &Path) -> PathBuf {
+pub(super) fn directory(state_dir: &Path) -> PathBuf {
     state_dir.join("election")
 }
 
 impl Disk {
     /// Makes the directory if need be, and keeps every other process out.
-    pub fn open(state_dir: &Path) -> Result<Self> {
+    pub(super) fn open(state_dir: &Path) -> Result<Self> {
         let path = directory(state_dir);
         Directory { path: path.clone(), attributes: Attributes::mode(0o700) }.plan()?.apply()?;
         let lock = try_lock(&path.join("lock"))?;
@@ -48,7 +48,7 @@ impl Disk {
     }
 
     /// Replaces the state, and waits for the disk.
-    pub fn write(&self, state: &State) -> Result<()> {
+    pub(super) fn write(&self, state: &State) -> Result<()> {
         let (before, after) = points(state);
         fault::point(before);
         state.file(self.path.join("state.json"), 0o600)?.plan()?.apply()?;
@@ -57,17 +57,17 @@ impl Disk {
     }
 
     /// What keeps two actions from running at once.
-    pub fn action_lock(&self) -> ActionLock {
+    pub(super) fn action_lock(&self) -> ActionLock {
         ActionLock(self.path.join("action.lock"))
     }
 }
 
 /// Held by the action itself, also when this program is killed under it.
-pub struct ActionLock(PathBuf);
+pub(super) struct ActionLock(PathBuf);
 
 impl ActionLock {
     /// Takes it for a program that is started next; `None`: an action of a process before this one still has it.
-    pub fn take(&self, wait: bool) -> Result<Option<OwnedFd>> {
+    pub(super) fn take(&self, wait: bool) -> Result<Option<OwnedFd>> {
         let taken = if wait { Some(lock(&self.0)?) } else { try_lock(&self.0)? };
         if let Some(taken) = &taken {
             fcntl_setfd(taken, FdFlags::empty())?;
@@ -89,12 +89,17 @@ const fn points(state: &State) -> (&'static str, &'static str) {
 }
 
 /// What a node has persisted; `None`: nothing yet. Writes nothing.
-pub fn read(state_dir: &Path) -> Result<Option<State>> {
+pub(super) fn read(state_dir: &Path) -> Result<Option<State>> {
     State::read(&directory(state_dir).join("state.json"))
 }
 
 /// The state to go on with: what is on the disk, or a new node's. `chosen` is the operator's id for it.
-pub fn state(disk: &Disk, state_dir: &Path, machine_id: &[u8], chosen: Option<&NodeId>) -> Result<State> {
+pub(super) fn state(
+    disk: &Disk,
+    state_dir: &Path,
+    machine_id: &[u8],
+    chosen: Option<&NodeId>,
+) -> Result<State> {
     let found = read(state_dir)?;
     let seed = if let Some(state) = &found {
         state.seed.clone()

@@ -56,7 +56,7 @@ impl fmt::Display for NodeId {
 }
 
 /// The name by which people and the other nodes know this machine.
-pub fn host_name() -> Result<String> {
+pub(super) fn host_name() -> Result<String> {
     own(rustix::system::uname().nodename().to_string_lossy().into_owned())
 }
 

@@ -13,7 +13,7 @@ use crate::ansible::files;
 
 /// Addresses in the order in which they count, and the interfaces by number.
 #[derive(Clone, Debug, Default)]
-pub struct Interfaces {
+pub(super) struct Interfaces {
     /// For each interface in its turn: IPv4, then IPv6, link-local addresses last.
     pub addresses: Vec<IpAddr>,
     /// For addresses that mean something on one link only.
@@ -21,7 +21,7 @@ pub struct Interfaces {
 }
 
 /// Looks them up. An interface that is not there, or has no address, has none.
-pub fn look(names: &[String]) -> Result<Interfaces> {
+pub(super) fn look(names: &[String]) -> Result<Interfaces> {
     let all = if_addrs::get_if_addrs().context("cannot list the network interfaces")?;
     let mut found = Interfaces::default();
     for name in names {
@@ -41,7 +41,7 @@ pub fn look(names: &[String]) -> Result<Interfaces> {
 }
 
 /// Waits until one of them has an address: at boot the network may come later than this program.
-pub fn wait_for_address(request: &Request, begin: Instant, log: Log) -> Result<Interfaces> {
+pub(super) fn wait_for_address(request: &Request, begin: Instant, log: Log) -> Result<Interfaces> {
     let mut told = None;
     loop {
         let found = look(&request.ifaces)?;
@@ -87,7 +87,7 @@ fn names(text: &str) -> Vec<String> {
 }
 
 /// The first address as an integer, as the original counts.
-pub fn election_id(first: IpAddr) -> u128 {
+pub(super) fn election_id(first: IpAddr) -> u128 {
     match first {
         IpAddr::V4(address) => u32::from(address).into(),
         IpAddr::V6(address) => address.into(),
@@ -95,7 +95,7 @@ pub fn election_id(first: IpAddr) -> u128 {
 }
 
 /// Where to dial an address that a member has told: a link-local one on each of the interfaces.
-pub fn dial(address: IpAddr, port: u16, indices: &[u32]) -> Vec<SocketAddr> {
+pub(super) fn dial(address: IpAddr, port: u16, indices: &[u32]) -> Vec<SocketAddr> {
     match address {
         IpAddr::V6(address) if address.is_unicast_link_local() => {
             indices.iter().map(|scope| scoped(address, port, *scope)).collect()
@@ -105,7 +105,7 @@ pub fn dial(address: IpAddr, port: u16, indices: &[u32]) -> Vec<SocketAddr> {
 }
 
 /// A link-local address on one interface.
-pub const fn scoped(address: Ipv6Addr, port: u16, scope: u32) -> SocketAddr {
+pub(super) const fn scoped(address: Ipv6Addr, port: u16, scope: u32) -> SocketAddr {
     SocketAddr::V6(SocketAddrV6::new(address, port, 0, scope))
 }
 

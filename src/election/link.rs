@@ -24,7 +24,7 @@ const UNSENT: usize = 1024 * 1024;
 
 /// Where a process takes connections, as one member tells another.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Whereabouts {
+pub(super) struct Whereabouts {
     /// Who.
     pub id: NodeId,
     /// Which process of it.
@@ -38,7 +38,7 @@ pub struct Whereabouts {
 /// What a frame holds, after the first one, which holds the sender's record.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Body {
+pub(super) enum Body {
     /// For the election.
     Say(Message),
     /// For who dials.
@@ -46,7 +46,7 @@ pub enum Body {
 }
 
 /// What came out of a connection.
-pub enum Heard {
+pub(super) enum Heard {
     /// The other side has proven that it holds the secret, and this is its record.
     Met(Record),
     /// A frame after it.
@@ -54,7 +54,7 @@ pub enum Heard {
 }
 
 /// A connection.
-pub struct Link {
+pub(super) struct Link {
     stream: TcpStream,
     own: Hello,
     record: Vec<u8>,
@@ -72,7 +72,7 @@ pub struct Link {
 
 impl Link {
     /// Says hello.
-    pub fn new(stream: TcpStream, dialled: bool, me: &Record, now: Millis) -> Result<Self> {
+    pub(super) fn new(stream: TcpStream, dialled: bool, me: &Record, now: Millis) -> Result<Self> {
         stream.set_nonblocking(true)?;
         stream.set_nodelay(true)?;
         // A frame is lost: it is sent again after one round trip each time, not after twice the time before. Otherwise a
@@ -98,17 +98,17 @@ impl Link {
     }
 
     /// To wait for it.
-    pub const fn stream(&self) -> &TcpStream {
+    pub(super) const fn stream(&self) -> &TcpStream {
         &self.stream
     }
 
     /// Whether something waits to be sent.
-    pub const fn has_output(&self) -> bool {
+    pub(super) const fn has_output(&self) -> bool {
         !self.output.is_empty()
     }
 
     /// Sends a frame, or as much of it as the connection takes now.
-    pub fn send(&mut self, body: &Body) -> Result<()> {
+    pub(super) fn send(&mut self, body: &Body) -> Result<()> {
         let body = serde_json::to_vec(body)?;
         self.frame(&body)?;
         self.flush()
@@ -126,7 +126,7 @@ impl Link {
     }
 
     /// Sends what waits.
-    pub fn flush(&mut self) -> Result<()> {
+    pub(super) fn flush(&mut self) -> Result<()> {
         while !self.output.is_empty() {
             match self.stream.write(&self.output) {
                 Ok(0) => bail!("the connection takes nothing"),
@@ -139,7 +139,7 @@ impl Link {
     }
 
     /// Takes what has come.
-    pub fn receive(&mut self, secret: &SecretKey, heard: &mut Vec<Heard>, now: Millis) -> Result<()> {
+    pub(super) fn receive(&mut self, secret: &SecretKey, heard: &mut Vec<Heard>, now: Millis) -> Result<()> {
         let mut buffer = [0; 16 * 1024];
         loop {
             match self.stream.read(&mut buffer) {

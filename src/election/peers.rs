@@ -7,11 +7,11 @@ use super::{Millis, NodeId, Peer, Record, Status, rule::Rule};
 use crate::host_name;
 
 /// Who has answered no ping sent within this time is not alive.
-pub const LEASE: Millis = 3_000;
+pub(super) const LEASE: Millis = 3_000;
 
 /// Processes that have been met, and what they have proven since.
 #[derive(Default)]
-pub struct Peers {
+pub(super) struct Peers {
     met: BTreeMap<Peer, Met>,
     /// Pings that may still be answered: number and time of sending.
     pings: VecDeque<(u64, Millis)>,
@@ -31,7 +31,7 @@ struct Met {
 
 impl Peers {
     /// A process is reachable. What it had proven in an earlier meeting does not count.
-    pub fn meet(&mut self, record: Record) {
+    pub(super) fn meet(&mut self, record: Record) {
         self.count += 1;
         let peer = Peer { id: record.id.clone(), incarnation: record.incarnation };
         let met = Met { record, at: self.count, proof: None, status: Status::default() };
@@ -40,12 +40,12 @@ impl Peers {
     }
 
     /// It is not reachable any more.
-    pub fn lose(&mut self, peer: &Peer) {
+    pub(super) fn lose(&mut self, peer: &Peer) {
         self.changed |= self.met.remove(peer).is_some();
     }
 
     /// The number of a ping that is sent now.
-    pub fn ping(&mut self, now: Millis) -> u64 {
+    pub(super) fn ping(&mut self, now: Millis) -> u64 {
         while self.pings.front().is_some_and(|(_, sent)| sent + LEASE <= now) {
             self.pings.pop_front();
         }
@@ -55,7 +55,7 @@ impl Peers {
     }
 
     /// It has answered.
-    pub fn pong(&mut self, peer: &Peer, number: u64, status: Status) {
+    pub(super) fn pong(&mut self, peer: &Peer, number: u64, status: Status) {
         let Some(sent) = self.pings.iter().find(|it| it.0 == number) else { return };
         let Some(met) = self.met.get_mut(peer) else { return };
         if met.proof.is_none_or(|(known, _)| known < number) {
@@ -66,23 +66,23 @@ impl Peers {
     }
 
     /// Everyone who has been met, alive or not.
-    pub fn met(&self) -> impl Iterator<Item = &Peer> {
+    pub(super) fn met(&self) -> impl Iterator<Item = &Peer> {
         self.met.keys()
     }
 
     /// The process of a node that was heard of last.
-    pub fn latest(&self, id: &NodeId) -> Option<&Peer> {
+    pub(super) fn latest(&self, id: &NodeId) -> Option<&Peer> {
         let of_node = self.met.iter().filter(|(peer, _)| peer.id == *id);
         of_node.max_by_key(|(_, met)| (met.proof.map(|it| it.0), met.at)).map(|(peer, _)| peer)
     }
 
     /// The record that came with a process.
-    pub fn record(&self, peer: &Peer) -> Option<&Record> {
+    pub(super) fn record(&self, peer: &Peer) -> Option<&Record> {
         self.met.get(peer).map(|it| &it.record)
     }
 
     /// Whether somebody came, went, or has answered for the first time since this was asked.
-    pub fn take_changed(&mut self) -> bool {
+    pub(super) fn take_changed(&mut self) -> bool {
         std::mem::take(&mut self.changed)
     }
 
@@ -93,17 +93,17 @@ impl Peers {
     }
 
     /// The records of who is alive.
-    pub fn records(&self, now: Millis) -> Vec<&Record> {
+    pub(super) fn records(&self, now: Millis) -> Vec<&Record> {
         self.live_ones(now).map(|(_, met)| &met.record).collect()
     }
 
     /// What the live ones have persisted.
-    pub fn statuses(&self, now: Millis) -> impl Iterator<Item = (&Peer, &Status)> {
+    pub(super) fn statuses(&self, now: Millis) -> impl Iterator<Item = (&Peer, &Status)> {
         self.live_ones(now).map(|(peer, met)| (peer, &met.status))
     }
 
     /// Two live ones with one id or one name, as long as one may be the other's successor. `me` counts as one.
-    pub fn ambiguous(&self, me: &Record, now: Millis) -> bool {
+    pub(super) fn ambiguous(&self, me: &Record, now: Millis) -> bool {
         let live: Vec<&Record> = self.records(now);
         let same = |a: &Record, b: &Record| a.id == b.id || host_name::alike(&a.name, &b.name);
         live.iter().enumerate().any(|(at, a)| same(a, me) || live[..at].iter().any(|b| same(a, b)))
@@ -112,7 +112,7 @@ impl Peers {
     /// Two different processes with one id or one name that certainly live at the same time: each has answered a
     /// ping that was sent after the other was met. A process and its successor never do. Whoever answers this
     /// node lives at the same time as this node.
-    pub fn duplicate<'a>(&'a self, me: &'a Record, now: Millis) -> Option<(&'a Record, &'a Record)> {
+    pub(super) fn duplicate<'a>(&'a self, me: &'a Record, now: Millis) -> Option<(&'a Record, &'a Record)> {
         let live: Vec<&Met> = self.live_ones(now).map(|(_, met)| met).collect();
         let same = |a: &Record, b: &Record| a.id == b.id || host_name::alike(&a.name, &b.name);
         if let Some(other) = live.iter().find(|it| it.proof.is_some() && same(&it.record, me)) {

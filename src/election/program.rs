@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::{Ballot, Record};
 
 /// A program and its arguments, split at blanks; a path that is there may hold blanks. No shell.
-pub fn words(command: &str) -> Vec<String> {
+pub(super) fn words(command: &str) -> Vec<String> {
     if Path::new(command).is_file() {
         return vec![command.into()];
     }
@@ -20,7 +20,7 @@ pub fn words(command: &str) -> Vec<String> {
 }
 
 /// What the programs find in `MINICLUSTER_ELECTION`.
-pub fn described(cluster: &str, id: &str, ballot: &Ballot, members: &[Record], own: &Record) -> Value {
+pub(super) fn described(cluster: &str, id: &str, ballot: &Ballot, members: &[Record], own: &Record) -> Value {
     json!({
         "cluster": cluster,
         "cluster_id": id,
@@ -33,7 +33,7 @@ pub fn described(cluster: &str, id: &str, ballot: &Ballot, members: &[Record], o
 }
 
 /// A member, for the programs and for Ansible.
-pub fn member(record: &Record) -> Value {
+pub(super) fn member(record: &Record) -> Value {
     json!({
         "id": record.id,
         "name": record.name,
@@ -46,7 +46,7 @@ pub fn member(record: &Record) -> Value {
 }
 
 /// How a program ended.
-pub struct Ended {
+pub(super) struct Ended {
     /// Its exit status; as a shell says it where it has none.
     pub status: u8,
     /// What it wrote, where that was collected.
@@ -56,7 +56,7 @@ pub struct Ended {
 }
 
 /// Runs a program to its end. Its output goes where this program's goes, or is collected.
-pub fn run(command: &str, arguments: &[String], environment: &str, collect: bool) -> Ended {
+pub(super) fn run(command: &str, arguments: &[String], environment: &str, collect: bool) -> Ended {
     let words = words(command);
     let Some((program, first)) = words.split_first() else {
         return Ended { status: 0, output: Vec::new(), trouble: None };

@@ -124,7 +124,7 @@ pub(super) mod tests {
     use super::*;
 
     /// A member for tests.
-    pub fn record(id: &str, election_id: u128) -> Record {
+    pub(crate) fn record(id: &str, election_id: u128) -> Record {
         Record {
             id: NodeId::parse(id).unwrap(),
             incarnation: 1,

@@ -9,7 +9,7 @@ use crate::ansible::{Secret, files};
 
 /// What an election needs to know.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub(super) struct Request {
     /// Where to find the others.
     pub ifaces: Vec<String>,
     /// N, this node included.
@@ -67,7 +67,7 @@ const LONGEST_KEY: usize = 8_192;
 
 impl Request {
     /// Refuses what cannot be meant.
-    pub fn check(&self) -> Result<()> {
+    pub(super) fn check(&self) -> Result<()> {
         if !(1..=MOST).contains(&self.expect) {
             bail!("--expect {}: the number of nodes is 1 to {MOST}", self.expect);
         }
@@ -93,7 +93,7 @@ impl Request {
     }
 
     /// Reads the cluster's secret.
-    pub fn secret(&self) -> Result<Secret> {
+    pub(super) fn secret(&self) -> Result<Secret> {
         let path = self.secret_file.display();
         let about = format!("the cluster's secret (--secret-file {path})");
         let data = fs::metadata(&self.secret_file).with_context(|| format!("cannot read {about}"))?;
@@ -116,7 +116,7 @@ impl Request {
     }
 
     /// The public keys for the record: host key, user key.
-    pub fn keys(&self) -> Result<(Option<String>, Option<String>)> {
+    pub(super) fn keys(&self) -> Result<(Option<String>, Option<String>)> {
         let read = |option: &str, path: &Option<PathBuf>| -> Result<Option<String>> {
             let Some(path) = path else { return Ok(None) };
             let about = format!("{option} {}", path.display());

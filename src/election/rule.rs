@@ -2,7 +2,7 @@
 
 /// A rule of the election.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rule {
+pub(super) enum Rule {
     /// A vote needs exactly N live members.
     ExactlyN,
     /// … unchanged for a while.
@@ -53,14 +53,14 @@ impl Rule {
     /// `held`, unless a test has broken this rule: then true.
     #[cfg(not(test))]
     #[allow(clippy::unused_self, reason = "which one it is matters to tests only")]
-    pub const fn kept(self, held: bool) -> bool {
+    pub(super) const fn kept(self, held: bool) -> bool {
         held
     }
 
     /// Whether it is in force: always, but in a test that breaks it.
     #[cfg(not(test))]
     #[allow(clippy::unused_self, reason = "which one it is matters to tests only")]
-    pub const fn stands(self) -> bool {
+    pub(super) const fn stands(self) -> bool {
         true
     }
 }
@@ -74,12 +74,12 @@ thread_local! {
 #[cfg(test)]
 impl Rule {
     /// `held`, unless a test has broken this rule: then true.
-    pub fn kept(self, held: bool) -> bool {
+    pub(super) fn kept(self, held: bool) -> bool {
         held || !self.stands()
     }
 
     /// Whether it is in force.
-    pub fn stands(self) -> bool {
+    pub(super) fn stands(self) -> bool {
         BROKEN.get() != Some(self)
     }
 }

@@ -47,7 +47,7 @@ enum Incoming {
 
 /// How threads tell it: a queue, and a bell that wakes the loop.
 #[derive(Clone)]
-pub struct Inbox {
+pub(super) struct Inbox {
     queue: Sender<Incoming>,
     bell: Arc<UnixStream>,
 }
@@ -61,18 +61,18 @@ impl Inbox {
     }
 
     /// A process was found at these addresses.
-    pub fn found(&self, peer: Peer, addresses: Vec<SocketAddr>) {
+    pub(super) fn found(&self, peer: Peer, addresses: Vec<SocketAddr>) {
         self.put(Incoming::Found(peer, addresses));
     }
 
     /// An attempt to dial it has ended.
-    pub fn dialled(&self, peer: Peer, stream: Option<TcpStream>) {
+    pub(super) fn dialled(&self, peer: Peer, stream: Option<TcpStream>) {
         self.put(Incoming::Dialled(peer, stream));
     }
 }
 
 /// How it ended, and what is persisted.
-pub struct Ending {
+pub(super) struct Ending {
     /// The end.
     pub verdict: Verdict,
     /// What the node keeps.
@@ -82,10 +82,10 @@ pub struct Ending {
 }
 
 /// Where lines for a person go.
-pub type Log<'a> = &'a mut dyn FnMut(Level, &str);
+pub(super) type Log<'a> = &'a mut dyn FnMut(Level, &str);
 
 /// Takes part in an election, from wherever this node left it, to its end. `collect`: keep what the action writes.
-pub fn run(request: &Request, collect: bool, log: Log) -> Result<Ending> {
+pub(super) fn run(request: &Request, collect: bool, log: Log) -> Result<Ending> {
     request.check()?;
     if let Some(state) = disk::read(&request.state_dir)?.filter(|it| it.stage == Stage::Done) {
         return Ok(Ending { verdict: Verdict::AlreadyDone, state, output: Vec::new() });

@@ -11,12 +11,12 @@ use super::NodeId;
 use crate::ansible::{Secret, hex};
 
 /// Bytes of a nonce.
-pub const NONCE: usize = 16;
+pub(super) const NONCE: usize = 16;
 const TAG: usize = 32;
 const COUNT: usize = 8;
 const MAGIC: &[u8; 8] = b"mc-elec1";
 /// Bytes of a [`Hello`].
-pub const HELLO: usize = MAGIC.len() + NONCE + 1 + 64;
+pub(super) const HELLO: usize = MAGIC.len() + NONCE + 1 + 64;
 
 /// What is derived from the cluster's secret, for one cluster.
 pub struct SecretKey {

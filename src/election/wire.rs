@@ -26,7 +26,7 @@ const ACCEPTS: usize = 32;
 const LINKS: usize = 4;
 
 /// The connections.
-pub struct Wire {
+pub(super) struct Wire {
     listener: TcpListener,
     links: Vec<Link>,
     secret: SecretKey,
@@ -35,7 +35,7 @@ pub struct Wire {
 
 /// What came over them.
 #[derive(Default)]
-pub struct Arrived {
+pub(super) struct Arrived {
     /// For the election.
     pub events: Vec<Event>,
     /// For who dials.
@@ -43,7 +43,7 @@ pub struct Arrived {
 }
 
 /// Takes connections on a port of the system's choice, over IPv4 and IPv6.
-pub fn listen() -> Result<TcpListener> {
+pub(super) fn listen() -> Result<TcpListener> {
     let listener = TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0))
         .or_else(|_| TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)))
         .context("cannot listen on any TCP port")?;
@@ -53,12 +53,12 @@ pub fn listen() -> Result<TcpListener> {
 
 impl Wire {
     /// Serves connections to `listener`.
-    pub const fn new(listener: TcpListener, secret: SecretKey, me: Record) -> Self {
+    pub(super) const fn new(listener: TcpListener, secret: SecretKey, me: Record) -> Self {
         Self { listener, links: Vec::new(), secret, me }
     }
 
     /// A connection that this side has opened.
-    pub fn dialled(&mut self, stream: TcpStream, now: Millis) {
+    pub(super) fn dialled(&mut self, stream: TcpStream, now: Millis) {
         if let Ok(mut link) = Link::new(stream, true, &self.me, now)
             && link.flush().is_ok()
         {
@@ -67,18 +67,18 @@ impl Wire {
     }
 
     /// With whom there is a conversation.
-    pub fn connected(&self) -> BTreeSet<Peer> {
+    pub(super) fn connected(&self) -> BTreeSet<Peer> {
         self.links.iter().filter_map(|it| it.peer.clone()).collect()
     }
 
     /// With whom there is a conversation that has not fallen silent.
-    pub fn lively(&self, now: Millis, silence: Millis) -> BTreeSet<Peer> {
+    pub(super) fn lively(&self, now: Millis, silence: Millis) -> BTreeSet<Peer> {
         let lively = self.links.iter().filter(|it| now < it.heard + silence);
         lively.filter_map(|it| it.peer.clone()).collect()
     }
 
     /// Tells a process, if there is a conversation with it: over the connection that worked last.
-    pub fn send(&mut self, to: &Peer, body: &Body) -> Option<Event> {
+    pub(super) fn send(&mut self, to: &Peer, body: &Body) -> Option<Event> {
         let of_peer = self.links.iter().enumerate().filter(|(_, it)| it.peer.as_ref() == Some(to));
         let at = of_peer.max_by_key(|(_, it)| it.heard).map(|(at, _)| at)?;
         if self.links[at].send(body).is_ok() {
@@ -89,7 +89,7 @@ impl Wire {
     }
 
     /// Tells the election's message.
-    pub fn say(&mut self, to: &Peer, message: Message) -> Option<Event> {
+    pub(super) fn say(&mut self, to: &Peer, message: Message) -> Option<Event> {
         self.send(to, &Body::Say(message))
     }
 
@@ -99,7 +99,7 @@ impl Wire {
     }
 
     /// Waits for something to come, at most for `timeout`, or until the bell rings.
-    pub fn wait(
+    pub(super) fn wait(
         &mut self,
         bell: &UnixStream,
         timeout: Duration,
@@ -187,7 +187,7 @@ impl Wire {
     }
 
     /// Ends all conversations so that what was said last arrives, and waits a moment for it.
-    pub fn finish(mut self, patience: Duration) {
+    pub(super) fn finish(mut self, patience: Duration) {
         let end = Instant::now() + patience;
         self.links.retain(|it| it.peer.is_some());
         let mut heard = Vec::new();

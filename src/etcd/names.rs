@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, net::IpAddr, process::Command, thread};
 const UNKNOWN: [Option<i32>; 2] = [Some(124), Some(2)];
 
 /// The host in a URL, without the brackets of an IPv6 address.
-pub fn host_of(url: &str) -> &str {
+pub(super) fn host_of(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest).split('/').next().unwrap_or_default();
     match rest.strip_prefix('[').and_then(|it| it.split_once(']')) {
         Some((address, _)) => address,
@@ -16,7 +16,7 @@ pub fn host_of(url: &str) -> &str {
 
 /// The names in `urls` that the system cannot resolve, within eight seconds. It is asked through `getent`: a static
 /// program knows nothing of what `nsswitch.conf` names.
-pub fn unresolved<'a>(urls: impl Iterator<Item = &'a String>) -> Vec<String> {
+pub(super) fn unresolved<'a>(urls: impl Iterator<Item = &'a String>) -> Vec<String> {
     let names: BTreeSet<&str> =
         urls.map(|it| host_of(it)).filter(|it| it.parse::<IpAddr>().is_err()).collect();
     let is_unknown = |name: &str| {

@@ -22,4 +22,4 @@ pub struct Observation {
 }
 
 /// Hosts that were looked at. One that could not be reached is missing here.
-pub type Observations = BTreeMap<String, Observation>;
+pub(super) type Observations = BTreeMap<String, Observation>;

@@ -78,6 +78,6 @@ impl Record {
 }
 
 /// Whether `data` is of one of these foundings, and none elected a leader in it: the log has no more than its founders.
-pub fn is_abandoned(foundings: &BTreeMap<Id, u64>, data: Data) -> bool {
+pub(super) fn is_abandoned(foundings: &BTreeMap<Id, u64>, data: Data) -> bool {
     foundings.get(&data.cluster_id).is_some_and(|founders| data.last_index <= *founders)
 }

@@ -19,7 +19,7 @@ pub(super) struct Builder {
 pub(super) type Result<T> = std::result::Result<T, String>;
 
 impl Builder {
-    pub fn new(file: &Arc<str>) -> Self {
+    pub(super) fn new(file: &Arc<str>) -> Self {
         let (list, groups, warnings) = (Vec::new(), Vec::new(), Vec::new());
         let hosts = Hosts { list, groups, warnings, host_ids: HashMap::new(), group_ids: HashMap::new() };
         let mut builder = Self { hosts, file: Arc::clone(file), errors: Vec::new() };
@@ -29,20 +29,20 @@ impl Builder {
         builder
     }
 
-    pub fn error(&mut self, location: Location, message: impl Into<String>) {
+    pub(super) fn error(&mut self, location: Location, message: impl Into<String>) {
         self.errors.push(Diagnostic::new(&self.file, location, message));
     }
 
-    pub fn warn(&mut self, location: Location, message: impl Into<String>) {
+    pub(super) fn warn(&mut self, location: Location, message: impl Into<String>) {
         self.hosts.warnings.push(Diagnostic::new(&self.file, location, message));
     }
 
-    pub fn group_id(&self, name: &str) -> Option<GroupId> {
+    pub(super) fn group_id(&self, name: &str) -> Option<GroupId> {
         self.hosts.group_ids.get(name).copied()
     }
 
     /// The group of that name, made if there is none yet.
-    pub fn add_group(&mut self, name: &str, location: Location) -> Result<GroupId> {
+    pub(super) fn add_group(&mut self, name: &str, location: Location) -> Result<GroupId> {
         if name.is_empty() {
             return Err("a group's name is empty".to_owned());
         }
@@ -69,7 +69,7 @@ impl Builder {
     }
 
     /// A host in a group. A port counts only where the host is named first: Ansible ignores later ones.
-    pub fn add_host(
+    pub(super) fn add_host(
         &mut self,
         name: &str,
         group: GroupId,
@@ -111,7 +111,13 @@ impl Builder {
     }
 
     /// Sets a variable of what bears the name. A group comes before a host of the same name, as in Ansible.
-    pub fn set_variable(&mut self, of: &str, name: &str, value: Value, location: Location) -> Result<()> {
+    pub(super) fn set_variable(
+        &mut self,
+        of: &str,
+        name: &str,
+        value: Value,
+        location: Location,
+    ) -> Result<()> {
         let Some(group) = self.group_id(of) else {
             if let Some(host) = self.hosts.host_id(of) {
                 self.hosts.list[host].variables.insert(name.to_owned(), Variable { value, location });
@@ -127,7 +133,7 @@ impl Builder {
     }
 
     /// Makes one group the child of another, unless that closes a circle.
-    pub fn add_child(&mut self, parent: GroupId, child: GroupId) -> Result<()> {
+    pub(super) fn add_child(&mut self, parent: GroupId, child: GroupId) -> Result<()> {
         let name = |id: GroupId| self.hosts.groups[id].name.as_str();
         if child == ALL {
             return Err(format!("`all` cannot be a child of {}: it holds every group", name(parent)));
@@ -169,7 +175,7 @@ impl Builder {
 
     /// Applies the rules Ansible applies last: every group is below `all`, and `ungrouped` holds exactly
     /// the hosts that are in no other group.
-    pub fn finish(mut self) -> std::result::Result<Hosts, Diagnostics> {
+    pub(super) fn finish(mut self) -> std::result::Result<Hosts, Diagnostics> {
         for group in 2..self.hosts.groups.len() {
             if self.hosts.groups[group].parents.is_empty() {
                 self.link(ALL, group);

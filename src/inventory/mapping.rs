@@ -29,7 +29,7 @@ impl<T> Default for Mapping<T> {
 
 impl<T> Mapping<T> {
     /// Adds a pair; gives back what it replaces.
-    pub fn insert(&mut self, key: Key, value: T) -> Option<T> {
+    pub(super) fn insert(&mut self, key: Key, value: T) -> Option<T> {
         let next = self.entries.len();
         let place = *self.places.entry(key.identity()).or_insert(next);
         if place == next {
@@ -40,7 +40,7 @@ impl<T> Mapping<T> {
     }
 
     /// The mapping as JSON has it. Of keys that JSON cannot tell apart (`1`, `"1"`) the last wins.
-    pub fn finish<E>(self, mut value: impl FnMut(T) -> Result<Value, E>) -> Result<Value, E> {
+    pub(super) fn finish<E>(self, mut value: impl FnMut(T) -> Result<Value, E>) -> Result<Value, E> {
         let mut pairs: Vec<(String, Value)> = Vec::with_capacity(self.entries.len());
         let mut places = std::collections::HashMap::new();
         for (key, entry) in self.entries {
@@ -58,7 +58,7 @@ impl<T> Mapping<T> {
 
 impl Key {
     /// The same text for keys that Python holds equal.
-    pub fn identity(&self) -> String {
+    pub(super) fn identity(&self) -> String {
         match self {
             Self::Null => "none".to_owned(),
             Self::Bool(bool) => format!("number {}", u8::from(*bool)),
@@ -72,7 +72,7 @@ impl Key {
     }
 
     /// The name that Python's JSON encoder gives the key.
-    pub fn json_name(&self) -> String {
+    pub(super) fn json_name(&self) -> String {
         match self {
             Self::Null => "null".to_owned(),
             Self::Bool(bool) => bool.to_string(),

@@ -56,7 +56,7 @@ impl Value {
 }
 
 /// A float as Python's `repr` writes it: shortest digits, exponent below 1e-4 and from 1e16.
-pub fn python_float(number: f64) -> String {
+pub(super) fn python_float(number: f64) -> String {
     if number.is_nan() {
         return "nan".to_owned();
     }

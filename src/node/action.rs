@@ -5,7 +5,7 @@ use super::{Records, digest::Digest, systemd::Unit};
 
 /// What the task wants of its units.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Wanted {
+pub(super) enum Wanted {
     /// Enabled and running with what is on disk.
     Running,
     /// Disabled and stopped.
@@ -14,7 +14,7 @@ pub enum Wanted {
 
 /// One unit, and what is to be done with it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Action {
+pub(super) struct Action {
     /// The unit's full name.
     pub name: String,
     /// What it is now.
@@ -35,22 +35,22 @@ pub struct Action {
 
 impl Action {
     /// Whether there is anything to do.
-    pub const fn changes(&self) -> bool {
+    pub(super) const fn changes(&self) -> bool {
         self.unmask || self.enable || self.disable || self.verb.is_some()
     }
 
     /// Whether a restart takes away what runs now. Nobody misses a timer meanwhile.
-    pub fn interrupts(&self) -> bool {
+    pub(super) fn interrupts(&self) -> bool {
         self.verb == Some("restart") && self.unit.is_active() && self.name.strip_suffix(".timer").is_none()
     }
 
     /// Whether its mask goes with the next boot.
-    pub fn masked_at_runtime(&self) -> bool {
+    pub(super) fn masked_at_runtime(&self) -> bool {
         self.unit.get("UnitFileState") == "masked-runtime"
     }
 
     /// The unit now, in a few words.
-    pub fn before(&self) -> String {
+    pub(super) fn before(&self) -> String {
         if self.unit.exists() {
             let enabled = match self.unit.get("UnitFileState") {
                 "" => String::new(),
@@ -63,7 +63,7 @@ impl Action {
     }
 
     /// What is done with it, in a few words.
-    pub fn after(&self) -> String {
+    pub(super) fn after(&self) -> String {
         let done = match self.verb {
             Some("start") => "started",
             Some("restart") => "restarted",
@@ -83,7 +83,7 @@ impl Action {
 }
 
 /// Decides what is to be done with the unit `name`, which is now `unit` and would be started with `digest`.
-pub fn decide(
+pub(super) fn decide(
     name: &str,
     unit: Unit,
     digest: Digest,

@@ -12,7 +12,7 @@ use crate::ansible::{
 
 /// Takes all of this away; what is gone already is no obstacle. Stops first: a program must not lose its files
 /// under its feet.
-pub fn dispose(holdings: &Holdings) -> Result<()> {
+pub(super) fn dispose(holdings: &Holdings) -> Result<()> {
     stop(&holdings.units.iter().cloned().collect::<Vec<_>>())?;
     for path in &holdings.credentials {
         remove(path)?;

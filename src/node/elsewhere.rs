@@ -10,14 +10,14 @@ use super::{Records, systemd};
 
 /// Services of a host that have units there: those of which all run, and the others.
 #[derive(Debug, Default, PartialEq)]
-pub struct Running {
+pub(super) struct Running {
     running: BTreeSet<String>,
     stopped: BTreeSet<String>,
 }
 
 impl Running {
     /// Asks systemd about the units that the ledger has.
-    pub fn look(records: &Records) -> Result<Self> {
+    pub(super) fn look(records: &Records) -> Result<Self> {
         let mut found = Self::default();
         for (service, holdings) in records.services.iter().filter(|(_, it)| !it.units.is_empty()) {
             let names: Vec<_> = holdings.units.iter().cloned().collect();
@@ -34,7 +34,7 @@ impl Running {
     }
 
     /// For another host's module: two texts of words, which a template can pass on whatever a host says.
-    pub fn report(&self) -> [(String, Value); 2] {
+    pub(super) fn report(&self) -> [(String, Value); 2] {
         let words = |names: &BTreeSet<String>| json!(names.iter().cloned().collect::<Vec<_>>().join(" "));
         [("running".into(), words(&self.running)), ("stopped".into(), words(&self.stopped))]
     }
@@ -49,7 +49,7 @@ impl Running {
 
 /// What a run knows of the other hosts when it comes to turning down.
 #[derive(Debug, Default)]
-pub struct Elsewhere {
+pub(super) struct Elsewhere {
     /// The hosts on which a service is placed.
     pub placed: BTreeMap<String, Vec<String>>,
     /// Services that run, by host, as [`Running::report`] says it. A host that was not reached is not in it.
@@ -63,7 +63,7 @@ pub struct Elsewhere {
 impl Elsewhere {
     /// The hosts on which `service` is placed and not up. The role's end is enough where it left no unit to ask about,
     /// and under `--check`, where it started none.
-    pub fn missing(&self, service: &str, check_mode: bool) -> Vec<String> {
+    pub(super) fn missing(&self, service: &str, check_mode: bool) -> Vec<String> {
         let ended = self.ended.iter().any(|it| it == service);
         let is_up = |host: &String| {
             self.running.get(host).is_some_and(|running| {

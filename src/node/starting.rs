@@ -15,7 +15,7 @@ use super::{
 use crate::ansible::fault;
 
 /// Makes systemd know the units as they are on disk, and sets whether they start with the host.
-pub fn prepare(ledger: &Ledger, actions: &[Action], running: bool) -> Result<()> {
+pub(super) fn prepare(ledger: &Ledger, actions: &[Action], running: bool) -> Result<()> {
     if running {
         for runtime in [false, true] {
             let masked = names(actions, |it| it.unmask && runtime == it.masked_at_runtime());
@@ -50,12 +50,12 @@ pub fn prepare(ledger: &Ledger, actions: &[Action], running: bool) -> Result<()>
 }
 
 /// The names of some of the units.
-pub fn names(actions: &[Action], choose: impl Fn(&Action) -> bool) -> Vec<&str> {
+pub(super) fn names(actions: &[Action], choose: impl Fn(&Action) -> bool) -> Vec<&str> {
     actions.iter().filter(|it| choose(it)).map(|it| it.name.as_str()).collect()
 }
 
 /// Starts, restarts or reloads what is to be, and waits until it runs.
-pub fn start(ledger: &mut Ledger, request: &Request, actions: &[Action]) -> Result<()> {
+pub(super) fn start(ledger: &mut Ledger, request: &Request, actions: &[Action]) -> Result<()> {
     ask(&request.guard, &names(actions, Action::interrupts))?;
     let failed = names(actions, |it| it.verb.is_some() && it.unit.get("ActiveState") == "failed");
     if !failed.is_empty() {
@@ -106,7 +106,7 @@ fn ask(guard: &[String], units: &[&str]) -> Result<()> {
 }
 
 /// Stops what is to be stopped.
-pub fn stop(ledger: &mut Ledger, actions: &[Action]) -> Result<()> {
+pub(super) fn stop(ledger: &mut Ledger, actions: &[Action]) -> Result<()> {
     let units = names(actions, |it| it.verb == Some("stop"));
     if !units.is_empty() {
         systemd::systemctl(&[&["stop", "--"], units.as_slice()].concat())?;

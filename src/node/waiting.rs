@@ -19,7 +19,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Waits until the units of `actions` run, and keep running: those that do not say by themselves when they are ready, for
 /// `settle` seconds. Those that end have ended well. Returns why
 /// the others do not, unit by unit, with the last lines they wrote to the journal.
-pub fn wait(actions: &[&Action], timeout: u64, settle: u64) -> Result<BTreeMap<String, String>> {
+pub(super) fn wait(actions: &[&Action], timeout: u64, settle: u64) -> Result<BTreeMap<String, String>> {
     let mut waiting: Vec<Awaited> =
         actions.iter().map(|it| Awaited { name: it.name.clone(), up: None }).collect();
     let mut complaints = BTreeMap::new();
@@ -120,7 +120,7 @@ fn crash(active: &str, sub: &str, result: &str) -> Option<State> {
 }
 
 /// Why a unit that was started, and ran when it was `left`, does not run as it did.
-pub fn since_then(name: &str, left: &Invocation, unit: &Unit) -> Option<String> {
+pub(super) fn since_then(name: &str, left: &Invocation, unit: &Unit) -> Option<String> {
     let active = unit.get("ActiveState");
     let reason = if unit.ends() {
         // Its timer may have started it again.
@@ -136,7 +136,7 @@ pub fn since_then(name: &str, left: &Invocation, unit: &Unit) -> Option<String> 
 }
 
 /// How often systemd has started it again by itself.
-pub fn restarts(unit: &Unit) -> u64 {
+pub(super) fn restarts(unit: &Unit) -> u64 {
     unit.get("NRestarts").parse().unwrap_or_default()
 }
 

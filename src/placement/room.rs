@@ -9,7 +9,7 @@ use super::demand::Index;
 use super::place::Placer;
 
 /// Makes room for one instance on one of these full hosts, and says on which.
-pub fn make_room(placer: &mut Placer, full: &[HostId]) -> Option<HostId> {
+pub(super) fn make_room(placer: &mut Placer, full: &[HostId]) -> Option<HostId> {
     let movable: Vec<Index> = (0..placer.demands.0.len()).filter(|&at| is_movable(placer, at)).collect();
     // For each host reached: which service's instance could come from which host. None where it began.
     let mut reached: HashMap<HostId, Option<(Index, HostId)>> =

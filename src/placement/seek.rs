@@ -29,7 +29,7 @@ struct Seeker<'a> {
 }
 
 /// Lets the services of a tier look for what they lack.
-pub fn seek(placer: &mut Placer, tier: &[Index]) {
+pub(super) fn seek(placer: &mut Placer, tier: &[Index]) {
     let demands = placer.demands;
     let lacking = tier.iter().copied().filter(|&at| placer.missing(at) > 0);
     let mut seekers: Vec<Seeker> = lacking

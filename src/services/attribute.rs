@@ -9,7 +9,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::yaml::{Node, Position, Value};
 
 /// A type that an attribute can have. The same declaration reads `services.yml` and makes the JSON Schema.
-pub trait Attribute: Sized {
+pub(super) trait Attribute: Sized {
     /// Reads `node`; what is wrong goes to `mistakes`, and then nothing is returned.
     fn read(node: &Node, place: &Place, mistakes: &mut Diagnostics) -> Option<Self>;
 
@@ -18,7 +18,7 @@ pub trait Attribute: Sized {
 }
 
 /// What a message is about, from the inside out: `port of public_endpoints[0] of service 'web'`.
-pub enum Place<'a> {
+pub(super) enum Place<'a> {
     /// A service.
     Service(&'a str),
     /// An attribute of something.
@@ -39,7 +39,7 @@ impl fmt::Display for Place<'_> {
 }
 
 /// Reports that `node` is not what belongs here.
-pub fn refuse<T>(node: &Node, place: &Place, expected: &str, mistakes: &mut Diagnostics) -> Option<T> {
+pub(super) fn refuse<T>(node: &Node, place: &Place, expected: &str, mistakes: &mut Diagnostics) -> Option<T> {
     mistakes.push(must_be(node, place, expected));
     None
 }

@@ -14,7 +14,7 @@ const DEPTH: usize = 16;
 const FILES: usize = 500;
 
 /// Collects files and what is wrong with them.
-pub struct Gatherer<'a> {
+pub(super) struct Gatherer<'a> {
     reader: Reader<'a>,
     files: usize,
     /// What is wrong so far.
@@ -23,12 +23,12 @@ pub struct Gatherer<'a> {
 
 impl<'a> Gatherer<'a> {
     /// A gatherer that reads files with `reader`.
-    pub fn new(reader: Reader<'a>) -> Self {
+    pub(super) fn new(reader: Reader<'a>) -> Self {
         Self { reader, files: 0, mistakes: Diagnostics::new() }
     }
 
     /// The entries of the file at `path` on top of those of the files that it includes.
-    pub fn file(&mut self, path: &Path, asked: &Position, above: &mut Vec<PathBuf>) -> Vec<Entry> {
+    pub(super) fn file(&mut self, path: &Path, asked: &Position, above: &mut Vec<PathBuf>) -> Vec<Entry> {
         let label = path.display().to_string();
         if above.iter().any(|other| other == path) {
             let chain: Vec<_> =
@@ -58,7 +58,13 @@ impl<'a> Gatherer<'a> {
     }
 
     /// The entries of `text`, which stands at `path`, on top of those of the files that it includes.
-    pub fn text(&mut self, label: &str, text: &str, path: &Path, above: &mut Vec<PathBuf>) -> Vec<Entry> {
+    pub(super) fn text(
+        &mut self,
+        label: &str,
+        text: &str,
+        path: &Path,
+        above: &mut Vec<PathBuf>,
+    ) -> Vec<Entry> {
         let root = match yaml::load(label, text) {
             Ok(root) => root,
             Err(mistake) => {
@@ -123,7 +129,7 @@ impl<'a> Gatherer<'a> {
 }
 
 /// Puts `over` on top of `base`: dictionaries are merged key by key, everything else is replaced.
-pub fn merge(base: &mut Vec<Entry>, over: Vec<Entry>) {
+pub(super) fn merge(base: &mut Vec<Entry>, over: Vec<Entry>) {
     let mut places: std::collections::HashMap<String, usize> =
         base.iter().enumerate().filter_map(|(at, entry)| Some((entry.key.text()?.to_owned(), at))).collect();
     for entry in over {

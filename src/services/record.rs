@@ -53,7 +53,7 @@ macro_rules! record {
 pub(crate) use record;
 
 /// The entries of a dictionary, their names already checked.
-pub struct Fields<'a> {
+pub(super) struct Fields<'a> {
     node: &'a Node,
     entries: &'a [Entry],
     place: &'a Place<'a>,
@@ -63,7 +63,12 @@ pub struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     /// Checks that `node` is a dictionary with keys among `names`.
-    pub fn of(node: &'a Node, place: &'a Place, names: &[&str], mistakes: &mut Diagnostics) -> Option<Self> {
+    pub(super) fn of(
+        node: &'a Node,
+        place: &'a Place,
+        names: &[&str],
+        mistakes: &mut Diagnostics,
+    ) -> Option<Self> {
         let Some(entries) = node.entries() else {
             return refuse(node, place, "a dictionary of attributes", mistakes);
         };
@@ -88,7 +93,7 @@ impl<'a> Fields<'a> {
 
     /// The attribute `name`, or its default; without a default it must be given. After a mistake its
     /// default stands in, so that later checks see the rest.
-    pub fn read<T: Attribute>(
+    pub(super) fn read<T: Attribute>(
         &self,
         name: &str,
         default: Option<T>,
@@ -106,7 +111,7 @@ impl<'a> Fields<'a> {
 }
 
 /// A JSON Schema object under construction.
-pub struct RecordSchema {
+pub(super) struct RecordSchema {
     about: &'static str,
     properties: serde_json::Map<String, Json>,
     required: Vec<&'static str>,
@@ -114,12 +119,18 @@ pub struct RecordSchema {
 
 impl RecordSchema {
     /// An object described by `about`.
-    pub fn new(about: &'static str) -> Self {
+    pub(super) fn new(about: &'static str) -> Self {
         Self { about, properties: serde_json::Map::new(), required: Vec::new() }
     }
 
     /// Adds a property.
-    pub fn property(&mut self, name: &'static str, doc: &str, mut schema: Json, default: Option<Json>) {
+    pub(super) fn property(
+        &mut self,
+        name: &'static str,
+        doc: &str,
+        mut schema: Json,
+        default: Option<Json>,
+    ) {
         schema["description"] = json!(doc.trim());
         match default {
             Some(default) => schema["default"] = default,
@@ -129,7 +140,7 @@ impl RecordSchema {
     }
 
     /// The finished schema.
-    pub fn finish(self) -> Json {
+    pub(super) fn finish(self) -> Json {
         let (about, properties) = (self.about.trim(), self.properties);
         let mut schema = json!({
             "type": "object", "description": about, "properties": properties, "additionalProperties": false,

@@ -1,4 +1,5 @@
 //! Texts with a form: names, units, paths. Each says once what it accepts, to people and to editors.
+#![allow(unreachable_pub, reason = "of what the macro makes, some is for this module only")]
 
 use serde_json::{Value as Json, json};
 

@@ -58,7 +58,7 @@ pub fn open_to_all(services: &Services) -> Vec<&str> {
 }
 
 /// The role of a service that needs none.
-pub const NO_ROLE: &str = "none";
+pub(super) const NO_ROLE: &str = "none";
 
 fn containers(name: &str, defined: &Defined) -> Option<Diagnostic> {
     let first = defined.service.containers.first()?;

@@ -10,7 +10,7 @@ const TEMPLATE: &str = include_str!("user-data.template");
 /// What clouds take (EC2's limit, the smallest).
 const LIMIT: usize = 16 * 1024;
 /// Where the secret lies on a machine.
-pub const SECRET_PATH: &str = "/etc/minicluster/cluster_secret";
+pub(super) const SECRET_PATH: &str = "/etc/minicluster/cluster_secret";
 
 /// The boot configuration: cloud-config, complete and validated. It holds the cluster secret.
 pub fn render(request: &Request, shared: &Shared) -> Result<Zeroizing<String>> {

@@ -5,7 +5,7 @@ use anyhow::{Result, bail};
 use crate::ssh::authorized_keys::AuthorizedKeys;
 
 /// Roles of a machine; each decides the group that it enters in `hosts`.
-pub const ROLES: &[&str] = &["manager", "worker"];
+pub(super) const ROLES: &[&str] = &["manager", "worker"];
 /// What the machines are to be.
 #[derive(Clone, Debug)]
 pub struct Request {

@@ -14,10 +14,10 @@ use crate::placement::{Demands, Placement};
 const MEMBERS: [&str; 2] = ["etcd", "alertmanager"];
 
 /// The variables of hosts that this is about.
-pub const VARIABLES: [&str; 4] = ["addresses", "ansible_host", "ansible_port", "ansible_ssh_port"];
+pub(super) const VARIABLES: [&str; 4] = ["addresses", "ansible_host", "ansible_port", "ansible_ssh_port"];
 
 /// Every address that cannot be meant, that two hosts have, or at which members would dial themselves.
-pub fn judge(path: &Path, hosts: &Hosts, demands: &Demands, placement: &Placement) -> Diagnostics {
+pub(super) fn judge(path: &Path, hosts: &Hosts, demands: &Demands, placement: &Placement) -> Diagnostics {
     let file: Arc<str> = path.display().to_string().into();
     let known: Vec<Known> = (0..hosts.len()).map(|id| Known::of(hosts, id)).collect();
     let mut mistakes = Diagnostics::new();
@@ -82,7 +82,7 @@ pub fn judge(path: &Path, hosts: &Hosts, demands: &Demands, placement: &Placemen
 }
 
 /// A warning for each host that other hosts would look for on themselves, as a control node among its own hosts may be.
-pub fn loopback(path: &Path, hosts: &Hosts) -> Diagnostics {
+pub(super) fn loopback(path: &Path, hosts: &Hosts) -> Diagnostics {
     let file: Arc<str> = path.display().to_string().into();
     let others = hosts.len() > 1;
     let is_loopback = |id: &HostId| others && Known::of(hosts, *id).is_loopback() == Some(true);

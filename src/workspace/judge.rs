@@ -11,7 +11,7 @@ use crate::placement::{Cluster, Demands, HostId};
 use crate::services::{Defined, Services};
 
 /// The hosts as placement sees them.
-pub fn cluster(hosts: &Hosts, services: &Services) -> Cluster {
+pub(super) fn cluster(hosts: &Hosts, services: &Services) -> Cluster {
     let mut cluster = Cluster::new(hosts.names());
     for group in hosts.groups() {
         cluster = cluster.with_group(&group.name, hosts.hosts_of(&group.name).unwrap_or_default());
@@ -27,7 +27,7 @@ pub fn cluster(hosts: &Hosts, services: &Services) -> Cluster {
 }
 
 /// Every clash between services and hosts.
-pub fn judge(path: &Path, hosts: &Hosts, services: &Services, demands: &Demands) -> Diagnostics {
+pub(super) fn judge(path: &Path, hosts: &Hosts, services: &Services, demands: &Demands) -> Diagnostics {
     let file: Arc<str> = path.display().to_string().into();
     let clashes = services.services.iter().filter_map(|(name, defined)| clash(&file, hosts, name, defined));
     let mut mistakes: Diagnostics = clashes.collect();

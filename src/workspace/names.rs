@@ -86,7 +86,7 @@ impl Domain {
 
 /// Hosts whose FQDN is the name of a service in this domain. That a host is called exactly as a service is
 /// reported elsewhere.
-pub fn of_hosts(path: &Path, hosts: &Hosts, services: &Services, domain: Option<&str>) -> Diagnostics {
+pub(super) fn of_hosts(path: &Path, hosts: &Hosts, services: &Services, domain: Option<&str>) -> Diagnostics {
     let Ok(domain) = Host::domain(domain.unwrap_or(UNKNOWN)) else { return Diagnostics::new() };
     let file = path.display().to_string().into();
     let mistake = |id| {
@@ -109,7 +109,7 @@ fn runs((demands, placement): (&Demands, &Placement), service: &str, host: HostI
 }
 
 /// Hosts whose `ansible_host` is a name of another host or service: they would be certified for it.
-pub fn of_addresses(
+pub(super) fn of_addresses(
     path: &Path,
     hosts: &Hosts,
     placed: (&Demands, &Placement),
@@ -134,7 +134,7 @@ pub fn of_addresses(
 }
 
 /// Entries of `extra_san` that belong to a service or a host elsewhere.
-pub fn of_services(
+pub(super) fn of_services(
     hosts: &Hosts,
     services: &Services,
     placed: (&Demands, &Placement),

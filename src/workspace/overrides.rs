@@ -46,7 +46,11 @@ impl<'a> Reserved<'a> {
 }
 
 /// Finds them in the hosts file and in `group_vars` and `host_vars` of these directories.
-pub fn find(hosts: (&Path, Option<&Hosts>), directories: &[PathBuf], services: &Services) -> Diagnostics {
+pub(super) fn find(
+    hosts: (&Path, Option<&Hosts>),
+    directories: &[PathBuf],
+    services: &Services,
+) -> Diagnostics {
     let reserved = Reserved::new(services);
     let mut mistakes = in_hosts(hosts.0, hosts.1, &reserved);
     for directory in directories {
@@ -58,7 +62,7 @@ pub fn find(hosts: (&Path, Option<&Hosts>), directories: &[PathBuf], services: &
 }
 
 /// Whether a file of `group_vars` or `host_vars` in these directories sets one of the `variables`, or cannot be read here.
-pub fn set_one_of(directories: &[PathBuf], variables: &[&str]) -> bool {
+pub(super) fn set_one_of(directories: &[PathBuf], variables: &[&str]) -> bool {
     let mut found = false;
     for folder in directories.iter().flat_map(|it| ["group_vars", "host_vars"].map(|kind| it.join(kind))) {
         each_file(&folder, &mut |path| {
@@ -111,7 +115,7 @@ fn in_path(path: &Path, reserved: &Reserved, mistakes: &mut Diagnostics) {
 }
 
 /// Every file at or below `path` in which Ansible looks for variables, in its order.
-pub fn each_file(path: &Path, visit: &mut dyn FnMut(PathBuf)) {
+pub(super) fn each_file(path: &Path, visit: &mut dyn FnMut(PathBuf)) {
     below(path, DEPTH, visit);
 }
 

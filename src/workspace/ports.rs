@@ -20,7 +20,12 @@ const FURTHER: [(&str, u16); 6] = [
 ];
 
 /// Every port that two services of one host share, once for each two.
-pub fn clashes(hosts: &Hosts, services: &Services, demands: &Demands, placement: &Placement) -> Diagnostics {
+pub(super) fn clashes(
+    hosts: &Hosts,
+    services: &Services,
+    demands: &Demands,
+    placement: &Placement,
+) -> Diagnostics {
     let mut taken: BTreeMap<(HostId, u16), (&str, Position)> = BTreeMap::new();
     let (mut seen, mut mistakes) = (BTreeSet::new(), Diagnostics::new());
     for (demand, assignment) in demands.0.iter().zip(&placement.assignments) {

@@ -3,7 +3,7 @@
 use crate::placement::{Instances, Standing};
 
 /// What to say where most of the hosts that run etcd `before` do not do so `after`.
-pub fn warning(before: &Instances, after: &Instances) -> Option<String> {
+pub(super) fn warning(before: &Instances, after: &Instances) -> Option<String> {
     let members: Vec<&str> =
         before.iter().filter(|(_, it)| **it != Standing::Leaving).map(|(host, _)| host.as_str()).collect();
     let stay: Vec<&str> = members.iter().copied().filter(|it| after.contains_key(*it)).collect();

@@ -14,6 +14,7 @@ const DEPTH: usize = 64;
 const NODES: usize = 1_000_000;
 
 /// Why a text was not read.
+#[derive(Debug)]
 pub struct Refusal {
     /// What is wrong, and where.
     pub mistake: Diagnostic,

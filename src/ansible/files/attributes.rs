@@ -93,13 +93,13 @@ pub(super) struct Found {
 }
 
 impl Found {
-    pub fn of(file: impl AsFd) -> Result<Self> {
+    pub(super) fn of(file: impl AsFd) -> Result<Self> {
         let stat = fstat(file)?;
         Ok(Self { mode: stat.st_mode & 0o7777, owner: stat.st_uid, group: stat.st_gid })
     }
 
     /// The same words as [`Attributes::describe`], about the same things.
-    pub fn describe(self, wanted: &Attributes) -> String {
+    pub(super) fn describe(self, wanted: &Attributes) -> String {
         let name = |found: Result<Option<accounts::Account>>, id: u32| {
             found.ok().flatten().map_or_else(|| id.to_string(), |it| it.name)
         };

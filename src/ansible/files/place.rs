@@ -37,19 +37,19 @@ pub(super) struct Place {
 
 impl Place {
     /// Where `path` is; none where its directory is missing.
-    pub fn find(path: &Path) -> Result<Option<Self>> {
+    pub(super) fn find(path: &Path) -> Result<Option<Self>> {
         Self::reach(path, false)
     }
 
     /// Where `path` is.
-    pub fn of(path: &Path) -> Result<Self> {
+    pub(super) fn of(path: &Path) -> Result<Self> {
         Self::find(path)?.ok_or(Errno::NOENT).with_context(|| {
             format!("cannot open the directory {}", split(path).map_or(path, |it| it.0).display())
         })
     }
 
     /// Where `path` is, in directories that are made where they are missing.
-    pub fn make(path: &Path) -> Result<Self> {
+    pub(super) fn make(path: &Path) -> Result<Self> {
         Self::reach(path, true)?.context("it was removed by another program just now; run again")
     }
 
@@ -74,12 +74,12 @@ impl Place {
     }
 
     /// Opens a directory that is here; `.` is this one.
-    pub fn open(&self, name: impl rustix::path::Arg) -> Result<OwnedFd, Errno> {
+    pub(super) fn open(&self, name: impl rustix::path::Arg) -> Result<OwnedFd, Errno> {
         openat(&self.directory, name, OPEN, Mode::empty())
     }
 
     /// Makes names made, renamed or removed here survive a loss of power.
-    pub fn sync(&self) -> Result<()> {
+    pub(super) fn sync(&self) -> Result<()> {
         sync(&self.directory)
     }
 }

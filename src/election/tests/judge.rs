@@ -12,7 +12,7 @@ fn key(ballot: &Ballot) -> Key {
 }
 
 /// Sees every write, message, start and end, and remembers what a wiped disk forgets.
-pub struct Judge {
+pub(super) struct Judge {
     cluster: String,
     expect: usize,
     /// Who was ever locked into what.
@@ -32,7 +32,7 @@ fn must(held: bool, what: &str, who: &NodeId) -> Judged {
 }
 
 impl Judge {
-    pub fn new(cluster: &str, expect: usize) -> Self {
+    pub(super) fn new(cluster: &str, expect: usize) -> Self {
         Self {
             cluster: cluster.into(),
             expect,
@@ -44,12 +44,12 @@ impl Judge {
     }
 
     /// Every lock there ever was, by ballot.
-    pub fn all_locks(&self) -> BTreeSet<&Key> {
+    pub(super) fn all_locks(&self) -> BTreeSet<&Key> {
         self.locked.iter().map(|(_, key)| key).collect()
     }
 
     /// A node replaces what is on its disk.
-    pub fn writes(&mut self, old: &State, new: &State) -> Judged {
+    pub(super) fn writes(&mut self, old: &State, new: &State) -> Judged {
         let id = &new.id;
         must(new.term >= old.term, "a term falls", id)?;
         must(new.stage >= old.stage, "a stage falls", id)?;
@@ -101,7 +101,7 @@ impl Judge {
     }
 
     /// A node says something, with this on its disk.
-    pub fn says(&self, disk: &State, message: &Message) -> Judged {
+    pub(super) fn says(&self, disk: &State, message: &Message) -> Judged {
         let id = &disk.id;
         let on_disk = |term: u64, digest: &Digest, stage: Stage| {
             disk.stage >= stage && disk.ballot.as_ref().is_some_and(|it| it.is(term, digest))
@@ -135,7 +135,7 @@ impl Judge {
     }
 
     /// A node was told to lock this, and had the one on its disk before and the other after it.
-    pub fn locks(before: &State, after: Option<&State>, term: u64, digest: &Digest) -> Judged {
+    pub(super) fn locks(before: &State, after: Option<&State>, term: u64, digest: &Digest) -> Judged {
         let Some(after) = after.filter(|it| before.stage == Stage::Free && it.stage > Stage::Free) else {
             return Ok(());
         };
@@ -144,12 +144,12 @@ impl Judge {
     }
 
     /// The program for the lock has ended well.
-    pub fn hooks(&mut self, disk: &State) {
+    pub(super) fn hooks(&mut self, disk: &State) {
         self.hooked.extend(disk.ballot.as_ref().map(|it| (disk.id.clone(), key(it))));
     }
 
     /// A node starts the action, with this on its disk.
-    pub fn starts(&mut self, disk: &State, members: usize) -> Judged {
+    pub(super) fn starts(&mut self, disk: &State, members: usize) -> Judged {
         let id = &disk.id;
         let Some(ballot) = &disk.ballot else { return Err(format!("{id}: a start without a ballot")) };
         must(disk.stage == Stage::Started && ballot.leader == *id, "a start that is not on the disk", id)?;
@@ -158,7 +158,7 @@ impl Judge {
     }
 
     /// A process ends, with this on its disk.
-    pub fn ends(&mut self, disk: &State, verdict: &Verdict) -> Judged {
+    pub(super) fn ends(&mut self, disk: &State, verdict: &Verdict) -> Judged {
         if verdict.status() != 0 {
             return Ok(());
         }

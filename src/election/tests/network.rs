@@ -60,7 +60,7 @@ impl World {
     }
 
     /// The network splits into these parts, or heals.
-    pub fn split(&mut self, parts: Vec<usize>) {
+    pub(super) fn split(&mut self, parts: Vec<usize>) {
         let before = std::mem::replace(&mut self.parts, parts);
         for one in 0..self.slots.len() {
             for other in 0..self.slots.len() {

@@ -7,7 +7,7 @@ use super::{
 
 /// What a schedule is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(super) enum Kind {
     /// Everything goes wrong for a while, with up to 2·N − 1 identities; then nothing does.
     Chaos,
     /// One of N dies for good before the lock and another takes its place.
@@ -26,7 +26,7 @@ pub enum Kind {
 
 impl Kind {
     /// Of the schedule with this seed.
-    pub const fn of(seed: u64) -> Self {
+    pub(super) const fn of(seed: u64) -> Self {
         match seed % 10 {
             0 => Self::Crowd,
             1 => Self::Twins,
@@ -39,7 +39,7 @@ impl Kind {
 }
 
 /// Runs a schedule: whether it came to a start.
-pub fn run(kind: Kind, seed: u64) -> Result<bool, String> {
+pub(super) fn run(kind: Kind, seed: u64) -> Result<bool, String> {
     match kind {
         Kind::Chaos => chaos(seed),
         Kind::Replaced => replaced(seed),

@@ -16,7 +16,7 @@ const CLUSTER: &str = "x";
 
 /// How bad things are. All chances are in a thousand.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Weather {
+pub(super) struct Weather {
     pub lost: u64,
     pub repeated: u64,
     /// Most take a moment, the slow ones up to this.
@@ -35,7 +35,7 @@ pub struct Weather {
 }
 
 /// One machine.
-pub struct Slot {
+pub(super) struct Slot {
     pub id: NodeId,
     pub name: String,
     pub election_id: u128,
@@ -69,7 +69,7 @@ pub(super) enum What {
 }
 
 /// All of it.
-pub struct World {
+pub(super) struct World {
     pub chance: Chance,
     pub weather: Weather,
     pub now: Millis,
@@ -90,7 +90,7 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(expect: usize, seed: u64) -> Self {
+    pub(super) fn new(expect: usize, seed: u64) -> Self {
         let mut world = Self {
             chance: Chance::new(seed),
             weather: Weather { delay: 20, slow: 1_000, ..Weather::default() },
@@ -117,12 +117,12 @@ impl World {
     }
 
     /// How many ids there ever were.
-    pub const fn identities(&self) -> usize {
+    pub(super) const fn identities(&self) -> usize {
         self.identities
     }
 
     /// A machine more.
-    pub fn add(&mut self) -> usize {
+    pub(super) fn add(&mut self) -> usize {
         let id = self.new_id();
         let slot = self.slots.len();
         let election_id = u128::from(self.chance.below(100));
@@ -147,16 +147,16 @@ impl World {
         self.events.insert(self.count, what);
     }
 
-    pub fn start_after(&mut self, after: Millis, slot: usize) {
+    pub(super) fn start_after(&mut self, after: Millis, slot: usize) {
         self.at(after, What::Start { slot });
     }
 
-    pub fn crash_after(&mut self, after: Millis, slot: usize) {
+    pub(super) fn crash_after(&mut self, after: Millis, slot: usize) {
         self.at(after, What::Crash { slot });
     }
 
     /// The disk is lost; the machine comes back as another.
-    pub fn wipe(&mut self, slot: usize) {
+    pub(super) fn wipe(&mut self, slot: usize) {
         self.crash(slot);
         let id = self.new_id();
         let slot = &mut self.slots[slot];
@@ -164,12 +164,12 @@ impl World {
     }
 
     /// As if it had voted before, in vain.
-    pub fn give_history(&mut self, slot: usize) {
+    pub(super) fn give_history(&mut self, slot: usize) {
         self.slots[slot].history = self.chance.below(1_000);
     }
 
     /// Everything that happens until then.
-    pub fn run_until(&mut self, end: Millis) -> Result<(), String> {
+    pub(super) fn run_until(&mut self, end: Millis) -> Result<(), String> {
         while let Some(Reverse((at, number))) = self.queue.peek().copied() {
             if at > end {
                 break;
@@ -379,14 +379,14 @@ impl World {
     }
 
     /// Whether every machine that is left has ended well.
-    pub fn all_ended_well(&self) -> bool {
+    pub(super) fn all_ended_well(&self) -> bool {
         let well = |it: &Slot| it.ended.as_ref().is_some_and(|it| it.status() == 0);
         self.slots.iter().filter(|it| !it.gone).all(well)
     }
 
     /// Whether a start must come once nothing disturbs any more: exactly N are left, and nobody was ever locked, or only
     /// into a membership of just these, which is still the latest promise of each.
-    pub fn must_start(&self) -> bool {
+    pub(super) fn must_start(&self) -> bool {
         let left: Vec<&Slot> = self.slots.iter().filter(|it| !it.gone).collect();
         if left.len() != self.expect {
             return false;
@@ -399,13 +399,13 @@ impl World {
     }
 
     /// Whether the leader has ended well before every member knew of it.
-    pub fn leader_has_left(&self) -> bool {
+    pub(super) fn leader_has_left(&self) -> bool {
         let ran = |it: &Slot| it.disk.as_ref().is_some_and(|it| it.stage == Stage::Ran);
         self.slots.iter().any(|it| ran(it) && it.ended.as_ref().is_some_and(|it| it.status() == 0))
     }
 
     /// Every machine that is left, for a message.
-    pub fn describe(&self) -> String {
+    pub(super) fn describe(&self) -> String {
         let about = |it: &Slot| {
             let stage = it.disk.as_ref().map(|it| it.stage);
             let ended = it.ended.as_ref().map_or_else(|| "running".to_owned(), ToString::to_string);

@@ -13,27 +13,27 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub fn finish(self) -> String {
+    pub(super) fn finish(self) -> String {
         self.text
     }
 
-    pub fn open(&mut self) {
+    pub(super) fn open(&mut self) {
         self.text.push('{');
         self.filled = false;
     }
 
-    pub fn close(&mut self) {
+    pub(super) fn close(&mut self) {
         self.text.push('}');
         self.filled = true;
     }
 
-    pub fn open_key(&mut self, key: &str) {
+    pub(super) fn open_key(&mut self, key: &str) {
         self.key(key);
         self.open();
     }
 
     /// A list of names under a key.
-    pub fn names<'a>(&mut self, key: &str, names: impl Iterator<Item = &'a str>) {
+    pub(super) fn names<'a>(&mut self, key: &str, names: impl Iterator<Item = &'a str>) {
         self.key(key);
         self.text.push('[');
         self.filled = false;
@@ -46,13 +46,13 @@ impl Writer {
     }
 
     /// A variable of the file.
-    pub fn value(&mut self, key: &str, value: &Value) {
+    pub(super) fn value(&mut self, key: &str, value: &Value) {
         self.key(key);
         self.inventory_value(value);
     }
 
     /// A value of ours.
-    pub fn json(&mut self, key: &str, value: &serde_json::Value) {
+    pub(super) fn json(&mut self, key: &str, value: &serde_json::Value) {
         self.key(key);
         // Display of a JSON value is its compact text.
         let _ = write!(self.text, "{value}");
@@ -71,7 +71,7 @@ impl Writer {
         self.filled = true;
     }
 
-    pub fn inventory_value(&mut self, value: &Value) {
+    pub(super) fn inventory_value(&mut self, value: &Value) {
         match value {
             Value::Null => self.text.push_str("null"),
             Value::Bool(bool) => self.text.push_str(if *bool { "true" } else { "false" }),

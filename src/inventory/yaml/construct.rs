@@ -57,7 +57,7 @@ fn tag(node: &Node) -> Result<Tag> {
 
 impl Constructor {
     /// The value of a node. Below `!unsafe` text is no template.
-    pub fn value(&mut self, node: &Node, is_unsafe: bool) -> Result<Value> {
+    pub(super) fn value(&mut self, node: &Node, is_unsafe: bool) -> Result<Value> {
         let tag = tag(node)?;
         let is_unsafe = is_unsafe || matches!(tag, Tag::Unsafe);
         match (&node.value, &tag) {
@@ -105,7 +105,7 @@ impl Constructor {
     }
 
     /// The pairs of a mapping; of equal keys the last value counts, at the place of the first.
-    pub fn pairs<'a>(&mut self, node: &'a Node) -> Result<Vec<Pair<'a>>> {
+    pub(super) fn pairs<'a>(&mut self, node: &'a Node) -> Result<Vec<Pair<'a>>> {
         let mut pairs: Vec<Pair<'a>> = Vec::new();
         let mut places = std::collections::HashMap::new();
         for entry in node.entries().unwrap_or_default() {

@@ -13,11 +13,11 @@ use crate::{
 };
 
 /// `private_dir/ssh`.
-pub struct Folder(PathBuf);
+pub(super) struct Folder(PathBuf);
 
 impl Folder {
     /// Below `private_dir`.
-    pub fn of(private_dir: &Path) -> Self {
+    pub(super) fn of(private_dir: &Path) -> Self {
         Self(private_dir.join("ssh"))
     }
 
@@ -26,22 +26,22 @@ impl Folder {
     }
 
     /// Where every certificate that was issued is recorded.
-    pub fn index(&self) -> PathBuf {
+    pub(super) fn index(&self) -> PathBuf {
         self.path("issued.jsonl")
     }
 
     /// Makes the folder.
-    pub fn make(&self) -> Result<()> {
+    pub(super) fn make(&self) -> Result<()> {
         Directory { path: self.0.join("ca"), attributes: Attributes::mode(0o700) }.plan()?.apply()
     }
 
     /// Where the list of what must not be believed lies.
-    pub fn list(&self) -> PathBuf {
+    pub(super) fn list(&self) -> PathBuf {
         self.path("revoked.krl")
     }
 
     /// Every user's certificate that can be read.
-    pub fn users(&self) -> Result<Vec<Certificate>> {
+    pub(super) fn users(&self) -> Result<Vec<Certificate>> {
         let folder = self.0.join("ca");
         let entries = match fs::read_dir(&folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -53,14 +53,14 @@ impl Folder {
     }
 
     /// The CA for `host`s or `user`s, where there is one.
-    pub fn authority(&self, name: &str) -> Result<Option<Pair>> {
+    pub(super) fn authority(&self, name: &str) -> Result<Option<Pair>> {
         let path = self.path(name);
         let pair = read_private(&path)?.map(|it| Pair::read(&it)).transpose();
         pair.with_context(|| format!("cannot use the CA's key {}", path.display()))
     }
 
     /// The same, made where it is missing.
-    pub fn make_authority(&self, name: &str) -> Result<Pair> {
+    pub(super) fn make_authority(&self, name: &str) -> Result<Pair> {
         if let Some(pair) = self.authority(name)? {
             return Ok(pair);
         }
@@ -70,35 +70,35 @@ impl Folder {
     }
 
     /// What must not be believed; empty where nothing was ever revoked.
-    pub fn revoked(&self) -> Result<RevocationList> {
+    pub(super) fn revoked(&self) -> Result<RevocationList> {
         Ok(RevocationList::read(&self.list())?.unwrap_or_default())
     }
 
     /// Replaces that list.
-    pub fn revoke(&self, list: &RevocationList) -> Result<()> {
+    pub(super) fn revoke(&self, list: &RevocationList) -> Result<()> {
         write(self.list(), list.to_bytes())
     }
 
     /// A user's certificate. One that is damaged is none.
-    pub fn user(&self, name: &str) -> Result<Option<Certificate>> {
+    pub(super) fn user(&self, name: &str) -> Result<Option<Certificate>> {
         let text = read(&self.path(&format!("{name}-cert.pub")))?;
         Ok(text.and_then(|it| Certificate::read(&String::from_utf8_lossy(&it)).ok()))
     }
 
     /// Keeps a user's certificate.
-    pub fn keep_user(&self, name: &str, certificate: &str) -> Result<()> {
+    pub(super) fn keep_user(&self, name: &str, certificate: &str) -> Result<()> {
         write(self.path(&format!("{name}-cert.pub")), format!("{certificate}\n"))
     }
 
     /// The control node's `known_hosts`, as it is and with `line` in it.
-    pub fn known_hosts(&self, line: &str) -> Result<(String, String)> {
+    pub(super) fn known_hosts(&self, line: &str) -> Result<(String, String)> {
         let text = read_text(&self.0.join("known_hosts"))?.unwrap_or_default();
         let with_line = known_hosts::with_line(&text, Some(line));
         Ok((text, with_line))
     }
 
     /// Lets the control node recognise the hosts by `line`.
-    pub fn recognise(&self, line: &str) -> Result<()> {
+    pub(super) fn recognise(&self, line: &str) -> Result<()> {
         write(self.0.join("known_hosts"), self.known_hosts(line)?.1)
     }
 }

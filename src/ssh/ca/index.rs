@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// What a person does about an index that is damaged.
-pub const REMEDY: &str = "without it, what was revoked would be believed again. Restore private_dir from a backup, or \
+pub(super) const REMEDY: &str = "without it, what was revoked would be believed again. Restore private_dir from a backup, or \
                           rebuild the index from what the hosts hold: `ansible-playbook site.yml -e ssh_index_rebuild=true`";
 
 /// One certificate.
@@ -52,7 +52,7 @@ impl From<&Certificate> for Issued {
 }
 
 /// All of them, in the order of issue.
-pub type Index = JsonLines<Issued>;
+pub(super) type Index = JsonLines<Issued>;
 
 impl Index {
     /// Whether a certificate with this number was issued.

@@ -13,7 +13,7 @@ use crate::{
 
 /// One login by key.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Login {
+pub(super) struct Login {
     /// The process that keeps the connection, root's.
     pub process: u32,
     /// Microseconds since boot.
@@ -33,7 +33,7 @@ struct Line {
 }
 
 /// Logins by key since this boot.
-pub fn logins() -> Result<Vec<Login>> {
+pub(super) fn logins() -> Result<Vec<Login>> {
     // What was logged a moment ago shall be there; where this cannot be asked for, it mostly is.
     let _ = Command::new("journalctl").arg("--sync").output();
     let output = Command::new("journalctl")
@@ -56,7 +56,7 @@ fn read(line: &str) -> Option<Login> {
 impl Login {
     /// Whether it was this login: `Accepted publickey for USER from ADDRESS port PORT ssh2: TYPE
     /// FINGERPRINT`. A login by certificate has more behind it.
-    pub fn is(&self, user: &str, connection: &Connection, fingerprint: &str) -> bool {
+    pub(super) fn is(&self, user: &str, connection: &Connection, fingerprint: &str) -> bool {
         let Connection { client, client_port, .. } = connection;
         let begin = format!("Accepted publickey for {user} from {client} port {client_port} ssh2: ");
         self.message.strip_prefix(&begin).is_some_and(|it| it.split(' ').nth(1) == Some(fingerprint))
@@ -64,14 +64,14 @@ impl Login {
     }
 
     /// Whether it was opened with this key.
-    pub fn by(&self, key: &PublicKey) -> bool {
+    pub(super) fn by(&self, key: &PublicKey) -> bool {
         let fingerprint = key.fingerprint();
         self.message.split(' ').any(|it| it == fingerprint)
     }
 }
 
 /// Ends the sessions that were opened with one of these keys; says how many there were.
-pub fn end_sessions(keys: &[PublicKey]) -> Result<usize> {
+pub(super) fn end_sessions(keys: &[PublicKey]) -> Result<usize> {
     let processes = processes()?;
     let by_key = |login: &Login| keys.iter().any(|it| login.by(it)) && login.is_open(&processes);
     let open: BTreeSet<u32> = logins()?.iter().filter(|it| by_key(it)).map(|it| it.process).collect();

@@ -82,7 +82,7 @@ fn read(file: &Edit) -> AuthorizedKeys {
 }
 
 /// The new keys beside the old ones.
-pub fn add(params: Params, sshd: Sshd, guard: Guard) -> Result<Plan> {
+pub(super) fn add(params: Params, sshd: Sshd, guard: Guard) -> Result<Plan> {
     let mut files = Files::default();
     for keys in &params.keys {
         let own = files.of(keys, &params, &sshd)?;
@@ -99,7 +99,7 @@ pub fn add(params: Params, sshd: Sshd, guard: Guard) -> Result<Plan> {
 }
 
 /// Without the old keys, and what a rollback would restore.
-pub fn revoke(params: Params, sshd: Sshd, guard: Guard, now: i64, check_mode: bool) -> Result<Plan> {
+pub(super) fn revoke(params: Params, sshd: Sshd, guard: Guard, now: i64, check_mode: bool) -> Result<Plan> {
     let armed = guard.record.clone().filter(|it| it.state == State::Armed);
     if let Some(other) = armed.as_ref().filter(|it| it.id != params.id) {
         bail!(

@@ -17,10 +17,10 @@ use crate::{
 /// The list, beside sshd's configuration.
 pub const LIST: &str = "minicluster_revoked_keys";
 /// The setting. Of several files sshd takes what the first one says.
-pub const SETTING: &str = "sshd_config.d/00-minicluster-revoked.conf";
+pub(super) const SETTING: &str = "sshd_config.d/00-minicluster-revoked.conf";
 
 /// What is to be done.
-pub struct Revoked {
+pub(super) struct Revoked {
     list: FilePlan,
     shown: (String, String),
     before: Edit,
@@ -29,7 +29,7 @@ pub struct Revoked {
 
 impl Revoked {
     /// The list with these keys in it; nothing where they are all in force.
-    pub fn plan(keys: &[PublicKey], sshd: &Sshd, now: i64) -> Result<Option<Self>> {
+    pub(super) fn plan(keys: &[PublicKey], sshd: &Sshd, now: i64) -> Result<Option<Self>> {
         let path = sshd.beside(LIST);
         check(sshd.effective("root", None)?.get("revokedkeys"), &path)?;
         let found = RevocationList::read(&path)?;
@@ -51,12 +51,12 @@ impl Revoked {
     }
 
     /// The setting as a rollback restores it. The list stays: a key is revoked for good.
-    pub fn restore(&self) -> Option<&Edit> {
+    pub(super) fn restore(&self) -> Option<&Edit> {
         (self.before != self.after).then_some(&self.before)
     }
 
     /// The list first: sshd lets nobody in by key while it cannot read a list that it is told to.
-    pub fn apply(self, sshd: &Sshd) -> Result<()> {
+    pub(super) fn apply(self, sshd: &Sshd) -> Result<()> {
         let path = self.list.path().to_owned();
         self.list.apply()?;
         fault::point("ssh_key_rotation:list");
@@ -76,7 +76,7 @@ impl Revoked {
     }
 
     /// Fingerprints before and after.
-    pub fn diff(&self) -> Diff {
+    pub(super) fn diff(&self) -> Diff {
         let path = self.list.path().display().to_string();
         let (before, after) = self.shown.clone();
         Diff { before, after, before_header: path.clone(), after_header: path }

@@ -29,7 +29,7 @@ const UNIT: &str = "minicluster-ssh-rollback";
 /// Where a rotation stands on this host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub(super) enum State {
     /// Revoked; restored at the deadline unless confirmed.
     Armed,
     /// Confirmed: the old key is gone for good.
@@ -41,7 +41,7 @@ pub enum State {
 /// What the host knows of the last rotation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Record {
+pub(super) struct Record {
     /// The rotation.
     pub id: String,
     /// Where it stands.
@@ -60,13 +60,13 @@ impl Persisted for Record {
 
 impl Record {
     /// An armed rollback.
-    pub const fn armed(id: String, deadline: i64, restore: Vec<Edit>, reload: bool) -> Self {
+    pub(super) const fn armed(id: String, deadline: i64, restore: Vec<Edit>, reload: bool) -> Self {
         Self { id, state: State::Armed, deadline, restore, reload }
     }
 }
 
 /// The directory with the record, held by this process alone where it was locked.
-pub struct Guard {
+pub(super) struct Guard {
     directory: PathBuf,
     units: PathBuf,
     /// What is known; none: there was no rotation yet.
@@ -76,13 +76,13 @@ pub struct Guard {
 
 impl Guard {
     /// Reads without lock and without writing.
-    pub fn read(directory: &Path, units: &Path) -> Result<Self> {
+    pub(super) fn read(directory: &Path, units: &Path) -> Result<Self> {
         let record = Record::read(&directory.join("rotation.json"))?;
         Ok(Self { directory: directory.into(), units: units.into(), record, _lock: None })
     }
 
     /// Waits until nobody else decides, and reads.
-    pub fn lock(directory: &Path, units: &Path) -> Result<Self> {
+    pub(super) fn lock(directory: &Path, units: &Path) -> Result<Self> {
         Directory { path: directory.into(), attributes: Attributes::mode(0o700) }.plan()?.apply()?;
         let lock = files::lock(&directory.join("lock"))?;
         Ok(Self { _lock: Some(lock), ..Self::read(directory, units)? })
@@ -90,7 +90,7 @@ impl Guard {
 
     /// Arms the rollback: from here on the host restores what `record` says, whatever becomes of this
     /// process, of the connection or of the machine.
-    pub fn arm(&mut self, record: Record, window: u32, sshd: &Sshd) -> Result<()> {
+    pub(super) fn arm(&mut self, record: Record, window: u32, sshd: &Sshd) -> Result<()> {
         let program = self.directory.join("program");
         let own = files::content("/proc/self/exe").context("cannot read this program")?;
         File::public(&program, own, Attributes::mode(0o700)).plan()?.apply()?;
@@ -120,7 +120,7 @@ impl Guard {
     }
 
     /// Restores what was there, once; says whether there was something to do.
-    pub fn roll_back(&mut self, sshd: &Sshd) -> Result<bool> {
+    pub(super) fn roll_back(&mut self, sshd: &Sshd) -> Result<bool> {
         let Some(record) = self.record.clone().filter(|it| it.state == State::Armed) else {
             return Ok(false);
         };
@@ -140,19 +140,19 @@ impl Guard {
     }
 
     /// Notes that all is well: nothing will be restored.
-    pub fn confirm(&mut self) -> Result<()> {
+    pub(super) fn confirm(&mut self) -> Result<()> {
         let Some(record) = self.record.clone() else { return Ok(()) };
         self.save(Record { state: State::Confirmed, restore: Vec::new(), ..record })
     }
 
     /// Whether something of a decided rollback still lies around.
-    pub fn is_untidy(&self) -> bool {
+    pub(super) fn is_untidy(&self) -> bool {
         let decided = self.record.as_ref().is_none_or(|it| it.state != State::Armed);
         decided && self.leftovers().iter().any(|it| it.exists())
     }
 
     /// Takes the timer and the program away, once it is decided.
-    pub fn tidy(&self) -> Result<()> {
+    pub(super) fn tidy(&self) -> Result<()> {
         if !self.is_untidy() {
             return Ok(());
         }

@@ -18,7 +18,7 @@ use crate::{
 
 /// What is to be done.
 #[derive(Default)]
-pub struct Users {
+pub(super) struct Users {
     edits: Vec<(Edit, Edit)>,
     /// Where it is written down who has keys, as it is and as it shall be.
     record: Option<(PathBuf, Record, Record)>,
@@ -43,7 +43,7 @@ fn save(path: &Path, record: &Record) -> Result<()> {
 
 impl Users {
     /// Compares what is there with what shall be.
-    pub fn plan(params: &Params, sshd: &Sshd) -> Result<Self> {
+    pub(super) fn plan(params: &Params, sshd: &Sshd) -> Result<Self> {
         let path = params.directory.join("ssh_users.json");
         let recorded = recorded(&path)?;
         let mut wanted = Record::default();
@@ -78,7 +78,7 @@ impl Users {
     }
 
     /// Writes the keys. Whoever may have some is on record before, whoever has none any more until after.
-    pub fn apply(self) -> Result<()> {
+    pub(super) fn apply(self) -> Result<()> {
         if let Some((path, before, wanted)) = &self.record {
             let mut both = before.clone();
             for (user, keys) in wanted {
@@ -94,7 +94,7 @@ impl Users {
         self.record.map_or(Ok(()), |(path, _, wanted)| save(&path, &wanted))
     }
 
-    pub fn diff(&self) -> Vec<Diff> {
+    pub(super) fn diff(&self) -> Vec<Diff> {
         let describe = |it: &Edit| AuthorizedKeys::read(it.text.as_deref().unwrap_or_default()).describe();
         let mut all: Vec<_> = self
             .edits
