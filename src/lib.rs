@@ -3,19 +3,50 @@
 //! The crate in reading order. Dependencies point one way: `bin` → domain folders → `ansible`;
 //! nothing in a domain folder prints or exits.
 
+// What every module is made of: arguments in, one JSON object out, check and diff mode, safe files.
 pub mod ansible;
-pub mod bootstrap;
-pub mod cli;
+
+// What is wrong in an operator's file, and where.
 pub mod diagnostic;
-pub mod election;
-pub mod etcd;
-pub mod host_name;
-pub mod inventory;
-pub mod node;
-pub mod placement;
-pub mod services;
-pub mod ssh;
-pub mod user_data;
-pub mod workspace;
-pub mod x509;
+
+// YAML with the place of every value.
 pub mod yaml;
+
+// `hosts`, read as Ansible reads it, and the JSON that Ansible loads.
+pub mod inventory;
+
+// What a host may be called.
+pub mod host_name;
+
+// `services.yml`.
+pub mod services;
+
+// Who runs where, as a function of the two and of `services.lock`.
+pub mod placement;
+
+// The three files together, read and judged.
+pub mod workspace;
+
+// The program `minicluster`, which shows them.
+pub mod cli;
+
+// What runs on a host, and what was put there.
+pub mod node;
+
+// Certificates.
+pub mod x509;
+
+// SSH keys, their certificates and their rotation.
+pub mod ssh;
+
+// The membership of etcd.
+pub mod etcd;
+
+// What machines boot with that become a cluster by themselves.
+pub mod user_data;
+
+// How they elect one of them.
+pub mod election;
+
+// What they do around that: enrolment, handover, removal of boot secrets.
+pub mod bootstrap;
