@@ -18,6 +18,7 @@ mod outcome;
 mod printable;
 mod program;
 pub mod python;
+pub mod random;
 mod reports;
 mod scalar;
 pub mod secret;

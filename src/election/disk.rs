@@ -6,17 +6,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, bail};
-use rustix::{
-    io::{FdFlags, fcntl_setfd},
-    rand::{GetRandomFlags, getrandom},
-};
+use anyhow::{Result, bail};
+use rustix::io::{FdFlags, fcntl_setfd};
 
 use super::{NodeId, Stage, State};
 use crate::ansible::{
     fault,
     files::{Attributes, Directory, Persisted, lock, try_lock},
-    hex,
+    hex, random,
 };
 
 /// What this node keeps, below the state directory.
@@ -101,13 +98,8 @@ pub(super) fn state(
     chosen: Option<&NodeId>,
 ) -> Result<State> {
     let found = read(state_dir)?;
-    let seed = if let Some(state) = &found {
-        state.seed.clone()
-    } else {
-        let mut seed = [0; 16];
-        getrandom(&mut seed, GetRandomFlags::empty()).context("no random numbers")?;
-        hex::encode(&seed)
-    };
+    let seed =
+        if let Some(state) = &found { state.seed.clone() } else { hex::encode(&random::bytes::<16>()?) };
     let id = chosen.cloned().unwrap_or_else(|| NodeId::derive(machine_id, seed.as_bytes()));
     match found {
         Some(state) if state.id == id => return Ok(state),

@@ -6,16 +6,12 @@ use std::{
 };
 
 use anyhow::{Result, bail};
-use rustix::{
-    net::sockopt,
-    rand::{GetRandomFlags, getrandom},
-};
+use rustix::net::sockopt;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Hello, Message, Millis, NodeId, Peer, Record, SecretKey, Session,
-    session::{HELLO, NONCE},
-};
+use crate::ansible::random;
+
+use super::{Hello, Message, Millis, NodeId, Peer, Record, SecretKey, Session, session::HELLO};
 
 /// The longest frame: a record with long keys, or the whereabouts of some hundred members.
 const LONGEST: usize = 64 * 1024;
@@ -78,9 +74,7 @@ impl Link {
         // A frame is lost: it is sent again after one round trip each time, not after twice the time before. Otherwise a
         // few losses in a row are longer than a lease, and the election begins anew.
         sockopt::set_tcp_thin_linear_timeouts(&stream, true)?;
-        let mut nonce = [0; NONCE];
-        getrandom(&mut nonce, GetRandomFlags::empty())?;
-        let own = Hello { id: me.id.clone(), nonce };
+        let own = Hello { id: me.id.clone(), nonce: random::bytes()? };
         let output = own.encode();
         let record = serde_json::to_vec(me)?;
         Ok(Self {

@@ -13,7 +13,6 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use rustix::rand::{GetRandomFlags, getrandom};
 
 use super::{
     Action, Config, Event, Machine, Millis, Peer, Record, SecretKey, Stage, State, Verdict,
@@ -28,7 +27,7 @@ use super::{
     request::Request,
     wire::{Wire, listen},
 };
-use crate::ansible::files;
+use crate::ansible::{files, random};
 use crate::{ansible::Secret, node::state::cluster_id};
 
 /// Between two tellings of who is where, to one member at a time: whom multicast does not reach, members do.
@@ -102,11 +101,9 @@ pub(super) fn run(request: &Request, collect: bool, log: Log) -> Result<Ending> 
     let begin = Instant::now();
     let interfaces = interfaces::wait_for_address(request, begin, log)?;
     let listener = listen()?;
-    let mut incarnation = [0; 8];
-    getrandom(&mut incarnation, GetRandomFlags::empty())?;
     let me = Record {
         id: state.id.clone(),
-        incarnation: u64::from_ne_bytes(incarnation),
+        incarnation: u64::from_ne_bytes(random::bytes()?),
         election_id: interfaces.addresses.first().copied().map(interfaces::election_id).unwrap_or_default(),
         name,
         addresses: interfaces.addresses.clone(),

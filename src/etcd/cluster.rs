@@ -13,6 +13,7 @@ use crate::{
     ansible::{
         Argument, Module, Outcome, Reports, Task,
         files::{Attributes, Directory, DirectoryPlan, FilePlan, Persisted as _},
+        hex, random,
     },
     arguments,
 };
@@ -121,8 +122,5 @@ fn refuse_shared_urls(expected: &BTreeMap<String, String>) -> Result<()> {
 
 /// A token no other founding has.
 fn token() -> Result<String> {
-    let mut bytes = [0; 16];
-    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
-        .context("no random numbers")?;
-    Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
+    Ok(hex::encode(&random::bytes::<16>()?))
 }

@@ -2,10 +2,9 @@
 
 use anyhow::{Context, Result, bail};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use ring::{
-    rand::{SecureRandom as _, SystemRandom},
-    signature::{ED25519, UnparsedPublicKey},
-};
+use ring::signature::{ED25519, UnparsedPublicKey};
+
+use crate::ansible::random;
 
 use super::{
     key::PublicKey,
@@ -60,8 +59,7 @@ impl Certificate {
         if self.principals.is_empty() {
             bail!("a certificate for '{}' without principals would hold for everybody", self.id);
         }
-        let mut nonce = [0; 32];
-        SystemRandom::new().fill(&mut nonce).ok().context("the system has no randomness")?;
+        let nonce = random::bytes::<32>()?;
         let name = format!("{}{SUFFIX}", self.key.kind());
         let mut own = Reader(self.key.blob());
         own.string()?;

@@ -4,17 +4,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use ring::{
-    rand::{SecureRandom as _, SystemRandom},
-    signature::{Ed25519KeyPair, KeyPair as _},
-};
+use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use zeroize::Zeroizing;
 
 use super::{
     key::PublicKey,
     wire::{Reader, Writer},
 };
-use crate::ansible::{Secret, files};
+use crate::ansible::{Secret, files, random};
 
 const BEGIN: &str = "-----BEGIN OPENSSH PRIVATE KEY-----";
 const END: &str = "-----END OPENSSH PRIVATE KEY-----";
@@ -31,7 +28,7 @@ impl Pair {
     /// Makes one from the system's randomness.
     pub fn generate(comment: &str) -> Result<Self> {
         let mut seed = Zeroizing::new([0; 32]);
-        SystemRandom::new().fill(&mut seed[..]).ok().context("the system has no randomness")?;
+        random::fill(&mut seed[..])?;
         Self::from_seed(seed, comment)
     }
 
@@ -70,9 +67,7 @@ impl Pair {
 
     /// The text of a private key file, as ssh reads it.
     pub fn private_file(&self) -> Result<Secret> {
-        let mut check = [0; 4];
-        SystemRandom::new().fill(&mut check).ok().context("the system has no randomness")?;
-        let check = u32::from_be_bytes(check);
+        let check = u32::from_be_bytes(random::bytes()?);
         let public = self.public.ed25519().context("not an Ed25519 key")?;
         let both = Zeroizing::new([self.seed.as_slice(), &public].concat());
         let mut section = Writer::default()

@@ -4,13 +4,13 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use ring::rand::{SecureRandom as _, SystemRandom};
 use zeroize::Zeroizing;
 
 use crate::{
     ansible::{
         Secret, fault,
         files::{Attributes, Directory, File, lock, read_private},
+        random,
     },
     ssh::pair::Pair,
 };
@@ -93,7 +93,7 @@ fn key_path(private_dir: &Path) -> PathBuf {
 
 fn make_secret() -> Result<Zeroizing<String>> {
     let mut bytes = Zeroizing::new([0; 32]);
-    SystemRandom::new().fill(&mut bytes[..]).ok().context("the system has no randomness")?;
+    random::fill(&mut bytes[..])?;
     Ok(bytes.iter().fold(Zeroizing::new(String::with_capacity(64)), |mut text, byte| {
         for digit in [byte >> 4, byte & 15] {
             text.push(char::from_digit(digit.into(), 16).unwrap_or_default());

@@ -2,12 +2,11 @@
 
 use anyhow::{Context, Result};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PublicKeyData};
-use ring::rand::{SecureRandom as _, SystemRandom};
 use rustls_pki_types::PrivatePkcs8KeyDer;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::ansible::Secret;
+use crate::ansible::{Secret, random};
 
 /// Kinds of keys. RSA is read where it lies, never made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,6 +96,6 @@ fn ed25519() -> Result<Zeroizing<Vec<u8>>> {
     ]);
     let head = der.len();
     der.resize(head + 32, 0);
-    SystemRandom::new().fill(&mut der[head..]).ok().context("the system has no randomness")?;
+    random::fill(&mut der[head..])?;
     Ok(der)
 }

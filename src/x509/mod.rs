@@ -37,8 +37,6 @@ pub mod vault;
 
 pub use crate::ansible::duration;
 
-use anyhow::Context as _;
-
 // The edges of the modules: clock and randomness enter here.
 
 /// Certificates count in whole seconds.
@@ -48,9 +46,5 @@ fn whole_second(moment: time::OffsetDateTime) -> time::OffsetDateTime {
 
 /// A new serial number of the system's randomness.
 fn serial() -> anyhow::Result<issue::Serial> {
-    let mut random = [0; 16];
-    ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut random)
-        .ok()
-        .context("the system has no randomness")?;
-    Ok(issue::Serial::new(random))
+    Ok(issue::Serial::new(crate::ansible::random::bytes()?))
 }

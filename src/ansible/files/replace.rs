@@ -7,11 +7,10 @@ use rustix::{
     fs::{AtFlags, Dir, FallocateFlags, FlockOperation, Mode, OFlags},
     fs::{fallocate, flock, fstat, fsync, ftruncate, openat, renameat, unlinkat},
     io::Errno,
-    rand::{GetRandomFlags, getrandom},
 };
 
 use super::{Attributes, attributes::Found, place::Place};
-use crate::ansible::fault;
+use crate::ansible::{fault, hex, random};
 
 const PREFIX: &str = ".minicluster-";
 const SUFFIX: &str = ".tmp";
@@ -71,9 +70,7 @@ struct Temporary<'directory> {
 impl<'directory> Temporary<'directory> {
     fn create(directory: &'directory OwnedFd) -> Result<Self> {
         loop {
-            let mut random = [0; 8];
-            getrandom(&mut random, GetRandomFlags::empty())?;
-            let name = format!("{PREFIX}{:016x}{SUFFIX}", u64::from_ne_bytes(random));
+            let name = format!("{PREFIX}{}{SUFFIX}", hex::encode(&random::bytes::<8>()?));
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let file = match openat(directory, &name, flags, Mode::RUSR | Mode::WUSR) {
                 Err(Errno::EXIST) => continue,

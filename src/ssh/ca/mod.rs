@@ -12,9 +12,8 @@ use std::{
     path::PathBuf,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use ring::rand::{SecureRandom as _, SystemRandom};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -32,7 +31,7 @@ use super::{
     krl::RevocationList,
     pair::Pair,
 };
-use crate::ansible::{Argument, Diff, Module, Outcome, Reports, Task, duration, fault};
+use crate::ansible::{Argument, Diff, Module, Outcome, Reports, Task, duration, fault, random};
 
 crate::arguments! {
     /// A user who gets a certificate.
@@ -280,9 +279,7 @@ fn seconds(option: &str, text: &str) -> Result<u64> {
 }
 
 fn serial() -> Result<u64> {
-    let mut random = [0; 8];
-    SystemRandom::new().fill(&mut random).ok().context("the system has no randomness")?;
-    Ok(u64::from_be_bytes(random))
+    Ok(u64::from_be_bytes(random::bytes()?))
 }
 
 impl Wanted {

@@ -11,7 +11,6 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use ring::rand::{SecureRandom as _, SystemRandom};
 use serde_json::json;
 use time::OffsetDateTime;
 
@@ -24,7 +23,7 @@ use super::{
     pair::{self, Pair, public_half},
     rotation::RECOVERY,
 };
-use crate::ansible::{Argument, Diff, Module, Outcome, Secret, Task, duration, fault, files};
+use crate::ansible::{Argument, Diff, Module, Outcome, Secret, Task, duration, fault, files, random};
 
 crate::arguments! {
     /// Options of `ssh_control_key`.
@@ -181,9 +180,7 @@ impl Plan {
     /// anywhere else: a run that dies before leaves keys that nobody has.
     fn begin(&mut self, old: PublicKey) -> Result<()> {
         self.store.forget_keys()?;
-        let mut random = [0; 8];
-        SystemRandom::new().fill(&mut random).ok().context("the system has no randomness")?;
-        let id = format!("{:016x}", u64::from_be_bytes(random));
+        let id = format!("{:016x}", u64::from_be_bytes(random::bytes()?));
         let from = self.params.from().to_owned();
         let read =
             |path: &Path| files::content(path).with_context(|| format!("cannot read {}", path.display()));
