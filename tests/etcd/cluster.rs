@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     env, fs,
+    hash::{BuildHasher as _, Hasher as _},
     net::TcpListener,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
@@ -38,12 +39,19 @@ impl Drop for Host {
     }
 }
 
+/// A port that is free, and that the system gives nobody who asks for any: those of its own choice begin at 32768.
+fn listener() -> TcpListener {
+    // Random, as every map of this process.
+    let random = || std::hash::RandomState::new().build_hasher().finish();
+    let ports = std::iter::repeat_with(|| 12_000 + u16::try_from(random() % 20_000).unwrap());
+    ports.take(1000).find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok()).expect("a free port")
+}
+
 impl Cluster {
     /// Hosts without data; nothing was ever founded.
     pub fn new(hosts: usize) -> Self {
         // All listen at once, so that no port is given twice.
-        let listen = || TcpListener::bind("127.0.0.1:0").unwrap();
-        let listeners: Vec<_> = (0..hosts).map(|_| (listen(), listen())).collect();
+        let listeners: Vec<_> = (0..hosts).map(|_| (listener(), listener())).collect();
         let port = |it: &TcpListener| it.local_addr().unwrap().port();
         let host = |(peer, client): &(TcpListener, TcpListener)| Host {
             peer: port(peer),
