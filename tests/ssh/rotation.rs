@@ -121,8 +121,11 @@ impl Rotation {
     fn deadline(&self) -> Option<Command> {
         let timer = self.host.path("etc/minicluster-ssh-rollback.timer");
         timer.exists().then(|| {
-            let mut command = Command::new(self.host.path("rotation/program"));
-            command.arg(self.host.path("rotation/expire.json")).stdin(Stdio::null()).stdout(Stdio::piped());
+            let unit = fs::read_to_string(self.host.path("etc/minicluster-ssh-rollback.service")).unwrap();
+            let run = unit.lines().find_map(|it| it.strip_prefix("ExecStart=")).unwrap();
+            let (program, arguments) = run.split_once(' ').unwrap();
+            let mut command = Command::new(program);
+            command.args(arguments.split(' ')).stdin(Stdio::null()).stdout(Stdio::piped());
             self.host.environment(&mut command);
             command
         })

@@ -2,7 +2,7 @@
 //!
 //! One file (`rotation.json`) says where things stand, and one lock lets either the confirmation or the
 //! expiry happen. The rollback is a timer of systemd, which also fires after a reboot, and which runs a
-//! copy of this very module.
+//! copy of this very program.
 
 use std::{
     path::{Path, PathBuf},
@@ -14,16 +14,17 @@ use rustix::fd::OwnedFd;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::edit::Edit;
+use super::{SshKeyRotation, edit::Edit};
 use crate::{
     ansible::{
-        fault,
+        Module as _, fault,
         files::{self, Attributes, Directory, File, Persisted},
     },
     node::systemd::systemctl,
     ssh::sshd::Sshd,
 };
 
+const NAME: &str = SshKeyRotation::NAME;
 const UNIT: &str = "minicluster-ssh-rollback";
 
 /// Where a rotation stands on this host.
@@ -94,7 +95,7 @@ impl Guard {
         let program = self.directory.join("program");
         let own = files::content("/proc/self/exe").context("cannot read this program")?;
         File::public(&program, own, Attributes::mode(0o700)).plan()?.apply()?;
-        let runs = Command::new(&program).arg("--help").output().is_ok_and(|it| it.status.success());
+        let runs = Command::new(&program).args([NAME, "--help"]).output().is_ok_and(|it| it.status.success());
         if !runs {
             bail!("{} cannot be run (mounted noexec?): give another option 'directory'", program.display());
         }
@@ -105,7 +106,7 @@ impl Guard {
         let arguments_path = self.directory.join("expire.json");
         self.write(&arguments_path, &format!("{arguments:#}\n"), 0o600)?;
         fault::point("ssh_key_rotation:program");
-        let run = format!("{} {}", program.display(), arguments_path.display());
+        let run = format!("{} {NAME} {}", program.display(), arguments_path.display());
         self.write(&self.units.join(format!("{UNIT}.service")), &service(&run), 0o644)?;
         self.write(&self.units.join(format!("{UNIT}.timer")), &timer(record.deadline, window)?, 0o644)?;
         systemctl(&["daemon-reload"])?;
