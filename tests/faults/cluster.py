@@ -15,6 +15,8 @@ import threading
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 HOSTS = [f"host{number}" for number in range(1, 6)]
+# A host's certificates.
+CREDENTIALS = "/etc/credentials/x509"
 # Seconds: far above what a run takes, far below the patience of TCP with a host that is gone.
 DEADLINE = 400
 
@@ -199,6 +201,13 @@ class Cluster:
             raise AssertionError(f"on {host}: {script}: status {done.returncode}: {done.stdout}{done.stderr}")
         return done.stdout.strip()
 
+    def on_credentials(self, host, script):
+        """The same, in the directory of the host's certificates."""
+        return self.on(host, f"cd {CREDENTIALS}\n{script}")
+
+    def address(self, host):
+        return f"{self.subnet}.{10 + int(host.removeprefix('host'))}"
+
     def fails(self, host, script, *statuses):
         """Standard output of a script that must fail on a host, with one of these statuses if there are any."""
         done = self.ask(host, script)
@@ -236,8 +245,7 @@ class Cluster:
             yield
         finally:
             for host in hosts:
-                address = f"{self.subnet}.{10 + int(host.removeprefix('host'))}"
-                self.docker("network", "connect", "--ip", address, network, f"{network}-{host}")
+                self.docker("network", "connect", "--ip", self.address(host), network, f"{network}-{host}")
 
     @staticmethod
     def docker(*arguments):

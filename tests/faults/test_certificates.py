@@ -7,16 +7,15 @@ import subprocess
 import tempfile
 import unittest
 
-from cluster import HELLO, ROOT, Cluster
+from cluster import CREDENTIALS, HELLO, ROOT, Cluster
 
 # The core services on every host, so that each has all of them to lose, and a client's credentials.
 SERVICES = HELLO
 HOSTS = ["host1", "host2", "host3"]
-PLACE = "/etc/credentials/x509"
 
-# Calls each URL over and over, as a client that trusts what lies on its host, until standard input ends. A program that
-# is being restarted refuses connections or cuts them: such a call is repeated for ten seconds, as etcd's own clients
-# do. Whatever TLS itself objects to is a failure at once.
+# Calls URLs over and over, as a client that trusts what lies on its host, until standard input ends. A program that is
+# being restarted refuses connections or cuts them: such a call is repeated for so many seconds. Whatever TLS itself
+# objects to is a failure at once. An argument is SECONDS,URL[,URL...]: of several URLs one has to answer.
 CLIENT = """
 import json, ssl, sys, threading, time, urllib.error, urllib.request
 place, calls = sys.argv[1], sys.argv[2:]
@@ -27,9 +26,8 @@ def ask(url):
     context.load_cert_chain(place + "/prometheus/client/cert.pem", place + "/prometheus/client/private_key.pem")
     urllib.request.urlopen(url, context=context, timeout=10).read()
 
-# One of the URLs answers within ten seconds.
-def answered(urls):
-    deadline = time.monotonic() + 10
+def answered(patience, *urls):
+    urls, deadline = list(urls), time.monotonic() + int(patience)
     while True:
         url = urls.pop(0)
         urls.append(url)
@@ -42,15 +40,15 @@ def answered(urls):
                 raise
             time.sleep(0.05)
 
-def call(urls):
+def repeat(call):
     while not stop.wait(0.5):
         try:
-            answered(urls.split(","))
-            served[urls] += 1
+            answered(*call.split(","))
+            served[call] += 1
         except Exception as error:
-            failures.append(f"{urls}: {error!r}")
+            failures.append(f"{call}: {error!r}")
 
-threads = [threading.Thread(target=call, args=[urls]) for urls in calls]
+threads = [threading.Thread(target=repeat, args=[call]) for call in calls]
 for thread in threads: thread.start()
 sys.stdin.read()
 stop.set()
@@ -103,12 +101,7 @@ class Certificates(unittest.TestCase):
     def setUpClass(cls):
         cls.cluster = Cluster(SERVICES, name="certificates", subnet="10.213.5", count=len(HOSTS), converged=True)
         cls.addClassCleanup(cls.cluster.close)
-
-    def on(self, host, script):
-        return self.cluster.on(host, f"cd {PLACE}\n{script}")
-
-    def address(self, host):
-        return f"{self.cluster.subnet}.{10 + int(host.removeprefix('host'))}"
+        cls.on, cls.address = cls.cluster.on_credentials, cls.cluster.address
 
     def calls(self, hosts):
         """What clients ask these hosts for: etcd, which asks the other members, and what stands behind a front."""
@@ -117,16 +110,15 @@ class Certificates(unittest.TestCase):
 
     @contextlib.contextmanager
     def no_call_fails(self, hosts):
-        """A client on each of these hosts calls all of them, all the time.
+        """A client on each of these hosts calls all of them, all the time, with ten seconds' patience, as etcd's clients have.
 
-        Of the Alertmanagers it calls one or another, as who sends alerts does: an instance that restarts beside a dead one
-        takes up to twelve seconds.
+        An Alertmanager that restarts beside a dead one takes up to twelve seconds. Who sends alerts calls all of them: the
+        client also finds one or another within ten.
         """
-        calls = self.calls(hosts)
-        alertmanagers = [it for it in calls if ":9093/" in it]
-        calls = [it for it in calls if it not in alertmanagers] + [",".join(alertmanagers)]
+        alertmanagers = [it for it in self.calls(hosts) if ":9093/" in it]
+        calls = [f"{20 if it in alertmanagers else 10},{it}" for it in self.calls(hosts)] + [",".join(["10", *alertmanagers])]
         command = ["ssh", "-F", self.cluster.directory / "ssh_config"]
-        script = [subprocess.list2cmdline(["sudo", "python3", "-c"]), "'" + CLIENT + "'", PLACE, *calls]
+        script = [subprocess.list2cmdline(["sudo", "python3", "-c"]), "'" + CLIENT + "'", CREDENTIALS, *calls]
         clients = [subprocess.Popen([*command, host, *script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
                    for host in hosts]
         try:
@@ -175,10 +167,10 @@ class Certificates(unittest.TestCase):
             self.assertEqual(self.anchors(host), new, "the old anchor is gone")
             self.on(host, "for it in */client */server; do openssl verify -CAfile ca.pem $it/cert.pem; done")
             self.works(host, HOSTS[HOSTS.index(host) - 1])
-        cluster.fails("host3", f"openssl verify -CAfile {PLACE}/ca.pem /root/before/cert.pem", 2)
+        cluster.fails("host3", f"openssl verify -CAfile {CREDENTIALS}/ca.pem /root/before/cert.pem", 2)
         for url in self.calls(HOSTS):
             # It is TLS that fails: the server has closed the connection. A front answers 403 before it does.
-            cluster.fails("host3", f"curl -sS --fail --http1.1 --cacert {PLACE}/ca.pem --cert /root/before/cert.pem "
+            cluster.fails("host3", f"curl -sS --fail --http1.1 --cacert {CREDENTIALS}/ca.pem --cert /root/before/cert.pem "
                           f"--key /root/before/private_key.pem {url}", 22, 35, 55, 56)
         self.assertEqual(cluster.converges(*replace).changed(), 0)
 

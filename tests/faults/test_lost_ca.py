@@ -14,9 +14,7 @@ class LostCa(unittest.TestCase):
     def setUpClass(cls):
         cls.cluster = Cluster(SERVICES, name="lost-ca", subnet="10.213.10", count=len(HOSTS), converged=True)
         cls.addClassCleanup(cls.cluster.close)
-
-    def on(self, host, script):
-        return self.cluster.on(host, f"cd /etc/credentials/x509\n{script}")
+        cls.on = cls.cluster.on_credentials
 
     def test_etcd_goes_on_with_a_ca_that_no_member_trusts_yet(self):
         cluster = self.cluster
