@@ -17,6 +17,11 @@ fn say(module: &str, flag: &str) -> String {
 #[test]
 fn sidecars_say_what_the_modules_take() {
     let modules = modules();
+    let documented: BTreeSet<String> = (Path::new(ROOT).join("library").read_dir().unwrap())
+        .map(|it| it.unwrap().file_name().into_string().unwrap())
+        .filter_map(|it| it.strip_suffix(".yml").map(str::to_owned))
+        .collect();
+    assert_eq!(documented, modules, "sidecars, and the names of programs");
     // As `make` installs them: ansible-doc looks for the program and reads the sidecar beside it.
     let library = tempfile::tempdir().unwrap();
     for module in &modules {

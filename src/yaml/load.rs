@@ -100,7 +100,7 @@ impl<'text> Loader<'text> {
         let before = self.nodes;
         self.count(1, &position)?;
         let anchor = event.anchor_id();
-        let tag = event.tag().map(|tag| format!("{}{}", tag.handle(), tag.suffix()));
+        let tag = tag(&event);
         let value = match event {
             Event::Alias(id) => {
                 let inside = || limit(position.mistake("an alias inside the value it stands for"));
@@ -188,6 +188,11 @@ impl<'text> Loader<'text> {
     fn mistake(&self, error: &ScanError) -> Diagnostic {
         self.position(error.marker()).mistake(format!("not valid YAML: {}", error.info()))
     }
+}
+
+/// The tag of a value in full, however it was written.
+pub fn tag(event: &Event) -> Option<String> {
+    event.tag().map(|tag| format!("{}{}", tag.handle(), tag.suffix()))
 }
 
 const fn limit(mistake: Diagnostic) -> Refusal {

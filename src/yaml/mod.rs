@@ -6,5 +6,5 @@
 mod load;
 mod node;
 
-pub use load::{Refusal, load, load_with_contested};
+pub use load::{Refusal, load, load_with_contested, tag};
 pub use node::{Entry, Node, Position, Value};

@@ -163,11 +163,8 @@ pub fn built(name: &str) -> PathBuf {
     use std::os::unix::fs::MetadataExt as _;
     let test = std::env::current_exe().unwrap();
     let directory = test.ancestors().nth(2).unwrap();
-    let has = |program: &str| {
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("src/bin/{program}.rs"));
-        std::fs::read_to_string(source).unwrap().contains(&format!("(\"{name}\", "))
-    };
-    let Some(program) = ["modules", "minicluster"].into_iter().find(|it| has(it)) else {
+    let Some(program) = ["modules", "minicluster"].into_iter().find(|it| modules_of(it).contains(name))
+    else {
         return directory.join(name);
     };
     let (program, link) = (directory.join(program), directory.join("named").join(name));
@@ -184,10 +181,15 @@ pub fn built(name: &str) -> PathBuf {
 
 /// The names of all modules.
 pub fn modules() -> BTreeSet<String> {
-    let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("library").read_dir().unwrap();
-    let names =
-        library.map(|it| it.unwrap().path()).filter(|it| it.extension().is_some_and(|it| it == "yml"));
-    names.map(|it| it.file_stem().unwrap().to_string_lossy().into_owned()).collect()
+    modules_of("modules").into_iter().chain(modules_of("minicluster")).collect()
+}
+
+/// The names by which a program is called, as its table has them.
+fn modules_of(program: &str) -> BTreeSet<String> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("src/bin/{program}.rs"));
+    let source = std::fs::read_to_string(source).unwrap();
+    let names = source.lines().filter_map(|line| line.trim().strip_prefix("(\"")?.split_once("\", "));
+    names.map(|(name, _)| name.to_owned()).collect()
 }
 
 /// The Python that has Ansible.

@@ -1,6 +1,7 @@
 //! What our parser, of YAML 1.2, reads and Ansible's, of YAML 1.1, refuses or reads differently.
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Location};
+use crate::yaml::tag;
 use serde_saphyr::granit_parser::{self, Event, Marker, Parser, ScalarStyle, Span};
 use std::{collections::HashSet, sync::Arc};
 
@@ -103,7 +104,7 @@ impl Checker<'_> {
             Event::MappingStart(..) => self.open.push(Open::Mapping(true)),
             _ => return,
         }
-        let is_unsafe = event.tag().is_some_and(|tag| tag.handle() == "!" && tag.suffix() == "unsafe");
+        let is_unsafe = tag(event).as_deref() == Some("!unsafe");
         self.below_unsafe += usize::from(is_unsafe || self.below_unsafe > 0);
     }
 
