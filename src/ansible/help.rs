@@ -3,26 +3,26 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Argument, Arguments, Kind, Module, Spec};
+use super::{Argument, Kind, Spec, program::Described};
 
 /// The answer to a flag, if `argument` is one.
-pub(super) fn answer<M: Module>(argument: &str) -> Option<String> {
+pub(super) fn answer(module: &Described, argument: &str) -> Option<String> {
     match argument {
-        "--help" | "-h" => Some(help::<M>()),
-        "--version" | "-V" => Some(format!("{} {}\n", M::NAME, env!("CARGO_PKG_VERSION"))),
-        "--spec" => Some(format!("{}\n", Value::Object(options(&M::Params::spec())))),
+        "--help" | "-h" => Some(help(module)),
+        "--version" | "-V" => Some(format!("{} {}\n", module.name, env!("CARGO_PKG_VERSION"))),
+        "--spec" => Some(format!("{}\n", Value::Object(options(&module.spec)))),
         _ => None,
     }
 }
 
-fn help<M: Module>() -> String {
-    let name = M::NAME;
+fn help(module: &Described) -> String {
+    let name = module.name;
     let mut text = format!(
         "{about}\n\nThis is an Ansible module. By hand: {name} ARGUMENTS.json, or {name} - with the JSON on standard input.\n\
          It prints one JSON object. With \"_ansible_check_mode\": true it predicts and writes nothing.\n\nOptions:\n",
-        about = M::ABOUT
+        about = module.about
     );
-    describe(&M::Params::spec(), 1, &mut text);
+    describe(&module.spec, 1, &mut text);
     text
 }
 

@@ -15,33 +15,53 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Arguments, Module, Outcome, Task, convert, files, help, limit, printable::make_printable, secret,
+    Arguments, Module, Outcome, Spec, Task, convert, files, help, limit, printable::make_printable, secret,
 };
 
 /// What must not be shown. Also the panic hook needs it, so it is the process's.
 static SECRETS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
+/// What tells one module from another here: all else is compiled once for all of them.
+pub(super) struct Described {
+    pub name: &'static str,
+    pub about: &'static str,
+    pub spec: Spec,
+    limit: Option<u64>,
+    work: fn(Value, &Task) -> Result<Outcome>,
+}
+
 /// Runs module `M`.
 pub fn run<M: Module>(arguments: Vec<OsString>) -> ExitCode {
+    let (name, about, spec, limit) = (M::NAME, M::ABOUT, M::Params::spec(), M::LIMIT);
+    live(&Described { name, about, spec, limit, work: work::<M> }, arguments)
+}
+
+/// Plans, and applies unless in check mode.
+fn work<M: Module>(params: Value, task: &Task) -> Result<Outcome> {
+    let plan = M::plan(serde_json::from_value(params)?, task)?;
+    if task.check_mode { Ok(M::predict(&plan, task)) } else { M::apply(plan, task) }
+}
+
+fn live(module: &Described, arguments: Vec<OsString>) -> ExitCode {
+    let name = module.name;
     let argument = arguments.into_iter().next();
     if argument.as_deref() == Some(OsStr::new("-")) {
         announce();
     }
-    std::panic::set_hook(Box::new(|panic| {
-        print_result(failure(&panic_message(M::NAME, panic)));
+    std::panic::set_hook(Box::new(move |panic| {
+        print_result(failure(&panic_message(name, panic)));
         std::process::exit(1);
     }));
-    if let Some(text) = argument.as_deref().and_then(OsStr::to_str).and_then(help::answer::<M>) {
+    if let Some(text) = argument.as_deref().and_then(OsStr::to_str).and_then(|it| help::answer(module, it)) {
         return write(&text);
     }
-    limit::watch(M::LIMIT, |seconds| {
+    limit::watch(module.limit, move |seconds| {
         print_result(failure(&format!(
-            "{} was not done after {seconds} s and was stopped: see what hangs on this host, or give the task a longer \
-             `timeout`",
-            M::NAME
+            "{name} was not done after {seconds} s and was stopped: see what hangs on this host, or give the task a longer \
+             `timeout`"
         )));
     });
-    match argument.context("no arguments file given; see --help").and_then(|it| answer::<M>(&it)) {
+    match argument.context("no arguments file given; see --help").and_then(|it| answer(module, &it)) {
         Ok(outcome) => print_result(json!(outcome)),
         Err(error) => {
             print_result(failure(&format!("{error:#}")));
@@ -62,25 +82,22 @@ fn announce() {
     }
 }
 
-fn answer<M: Module>(argument: &OsStr) -> Result<Outcome> {
+fn answer(module: &Described, argument: &OsStr) -> Result<Outcome> {
     let mut given = read(argument)?;
     let task = internals(&mut given);
     let ignore_unknown = given.remove("_ansible_ignore_unknown_opts") == Some(Value::Bool(true));
     given.retain(|name, _| !name.starts_with("_ansible_"));
 
-    let spec = M::Params::spec();
+    let spec = &module.spec;
     if ignore_unknown {
         given.retain(|name, _| spec.0.iter().any(|(known, _)| known == name));
     }
-    *SECRETS.lock().unwrap_or_else(PoisonError::into_inner) = secret::collect(&spec, &given);
-    let converted = match convert::convert(&spec, given) {
+    *SECRETS.lock().unwrap_or_else(PoisonError::into_inner) = secret::collect(spec, &given);
+    let converted = match convert::convert(spec, given) {
         Ok(converted) => converted,
         Err(mistakes) => bail!(mistakes.join("\n")),
     };
-    let params = serde_json::from_value(Value::Object(converted))?;
-
-    let plan = M::plan(params, &task)?;
-    let mut outcome = if task.check_mode { M::predict(&plan, &task) } else { M::apply(plan, &task)? };
+    let mut outcome = (module.work)(Value::Object(converted), &task)?;
     if !task.diff {
         outcome.diff.clear();
     }
