@@ -77,15 +77,16 @@ fn common_names(file: &Arc<str>, hosts: &Hosts, services: &Services, demands: &D
         if defined.service.service_credentials.is_empty() {
             continue;
         }
-        let name = |host: &HostId| format!("{}@{}", demand.name, hosts.host(*host).name);
+        // Of the name alone, which nobody writes down for every service on every host.
+        let length = |host: &HostId| demand.name.len() + 1 + hosts.host(*host).name.len();
         let message = |host: &HostId, shorten: &str| {
-            let (name, most) = (name(host), host_name::COMMON_NAME);
-            let length = name.len();
+            let (service, host_name) = (&demand.name, &hosts.host(*host).name);
+            let (length, most) = (length(host), host_name::COMMON_NAME);
             format!(
-                "certificates would be for '{name}', {length} characters, but {most} are allowed; {shorten}"
+                "certificates would be for '{service}@{host_name}', {length} characters, but {most} are allowed; {shorten}"
             )
         };
-        let too_long = demand.allowed.iter().filter(|host| name(host).len() > host_name::COMMON_NAME);
+        let too_long = demand.allowed.iter().filter(|host| length(host) > host_name::COMMON_NAME);
         let (long_hosts, others): (Vec<&HostId>, Vec<&HostId>) =
             too_long.partition(|host| hosts.host(**host).name.len() > host_name::LONGEST);
         for host in long_hosts {
