@@ -433,6 +433,12 @@ fn where_no_uid_is_left_the_user_is_named() {
         message.contains("services.lock: no uid from 400 to 899 is left for user 'web': remove"),
         "{message}"
     );
+    let services = directory.path().join("services.yml");
+    std::fs::write(&services, "web: {}\nwiki: {}\nworker: {}\n").expect("it is writable");
+    let message = module.fail();
+    assert!(message.contains("is left for user 'web' and 2 more: remove"), "{message}");
+    assert_eq!(message.lines().count(), 1, "{message}");
+    std::fs::write(services, "web: {}\nwiki: {user: web}\n").expect("it is writable");
     std::fs::write(directory.path().join("services.lock"), locked.replace("uid u777 777\n", ""))
         .expect("it is writable");
     module.run();

@@ -63,9 +63,7 @@ impl Workspace {
         mistakes.extend(services::check(&services));
         let lock = take(read_lock(&paths.lock), &mut mistakes).unwrap_or_default();
         let mut uids = lock.uids.clone();
-        mistakes.extend(
-            uids.choose(&services::own_users(&services)).into_iter().map(|it| without_uid(&paths.lock, it)),
-        );
+        mistakes.extend(without_uid(&paths.lock, &uids.choose(&services::own_users(&services))));
         mistakes.extend(overrides::find((&paths.hosts, hosts.as_ref()), directories, &services));
         if let Some(hosts) = hosts {
             let cluster = judge::cluster(&hosts, &services);
@@ -195,13 +193,16 @@ fn take<T>(result: Result<T, Diagnostics>, mistakes: &mut Diagnostics) -> Option
     result.map_err(|wrong| mistakes.extend(wrong)).ok()
 }
 
-/// A user for which no number is left.
-fn without_uid(lock: &Path, user: &str) -> Diagnostic {
+/// Users for which no number is left.
+fn without_uid(lock: &Path, users: &[&str]) -> Option<Diagnostic> {
+    let (user, others) = users.split_first()?;
     let (first, last) = (UIDS.start(), UIDS.end());
+    let others = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
     let message = format!(
-        "no uid from {first} to {last} is left for user '{user}': remove the 'uid' lines of users that no host has any more"
+        "no uid from {first} to {last} is left for user '{user}'{others}: remove the 'uid' lines of users that no host has any \
+         more, or let services share one (`user`)"
     );
-    Diagnostic::of_file(&lock.display().to_string().into(), message)
+    Some(Diagnostic::of_file(&lock.display().to_string().into(), message))
 }
 
 fn read_hosts(path: &Path) -> Result<Hosts, Diagnostics> {
