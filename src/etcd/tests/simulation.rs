@@ -43,6 +43,8 @@ struct World {
     group: BTreeSet<usize>,
     disks: Vec<Option<Data>>,
     on: Vec<bool>,
+    /// Hosts that have lied, until they are installed anew. What only they hold nobody else can know.
+    taken_over: BTreeSet<usize>,
     /// Whether what the inventory has for a host is its address.
     works: Vec<bool>,
     record: Option<Record>,
@@ -70,6 +72,7 @@ impl World {
             group: set(0b111),
             disks,
             on: vec![true; HOSTS],
+            taken_over: BTreeSet::new(),
             works: vec![true; HOSTS],
             record: None,
             members: BTreeMap::new(),
@@ -103,7 +106,11 @@ impl World {
             };
             self.disks[host] = Some(Data { last_index: 100, ..disk });
         }
-        let alive = self.members.keys().filter(|it| self.has_majority(**it)).count();
+        let is_held = |cluster: Id| {
+            let mut honest = (0..HOSTS).filter(|host| self.on[*host] && !self.taken_over.contains(host));
+            honest.any(|host| self.disks[host].is_some_and(|it| it.cluster_id == cluster))
+        };
+        let alive = self.members.keys().filter(|it| self.has_majority(**it) && is_held(**it)).count();
         assert!(alive <= 1, "two clusters are alive");
     }
 
@@ -160,6 +167,7 @@ impl World {
     fn run(&mut self, reached: &BTreeSet<usize>, mut writes: usize, lies: &[(usize, Lie)]) -> Option<()> {
         let of_group = lies.iter().filter(|(host, _)| self.group.contains(host)).cloned();
         let lies: BTreeMap<usize, Lie> = of_group.take(self.group.len().div_ceil(2) - 1).collect();
+        self.taken_over.extend(lies.keys());
         self.runs += 1;
         let mut write = || {
             writes = writes.checked_sub(1)?;
@@ -290,7 +298,10 @@ impl World {
             Event::Run { reached, writes, lies } => {
                 self.run(&set(*reached), *writes, lies);
             }
-            Event::Wipe(host) => self.disks[*host] = None,
+            Event::Wipe(host) => {
+                self.disks[*host] = None;
+                self.taken_over.remove(host);
+            }
             Event::Switch(host) => self.on[*host] ^= true,
             Event::Group(mask) => self.group = set(*mask),
             Event::LoseRecord => self.record = None,
