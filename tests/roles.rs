@@ -161,6 +161,48 @@ fn no_play_is_for_the_control_node_and_no_host_can_end_the_run() {
     }
 }
 
+/// Strings below this key, at any depth.
+fn below<'a>(tree: &'a Value, key: &str, found: &mut Vec<&'a str>) {
+    match tree {
+        Value::Object(map) => {
+            match &map.get(key) {
+                Some(Value::String(name)) => found.push(name),
+                Some(Value::Array(names)) => found.extend(names.iter().filter_map(Value::as_str)),
+                _ => (),
+            }
+            for it in map.values() {
+                below(it, key, found);
+            }
+        }
+        Value::Array(list) => {
+            for it in list {
+                below(it, key, found);
+            }
+        }
+        _ => (),
+    }
+}
+
+#[test]
+fn what_is_notified_exists() {
+    let playbook = yaml(&root().join("site.yml"));
+    let handlers: Vec<&str> = (playbook.as_array().unwrap().iter())
+        .filter_map(|play| play["handlers"].as_array())
+        .flatten()
+        .filter_map(|it| it["name"].as_str())
+        .collect();
+    let (mut notified, mut files) = (Vec::new(), yaml_files(&root().join("roles")));
+    files.push(root().join("site.yml"));
+    let trees: Vec<Value> = files.iter().map(|it| yaml(it)).collect();
+    for tree in &trees {
+        below(tree, "notify", &mut notified);
+    }
+    assert!(!notified.is_empty(), "the guard sees one");
+    for name in notified {
+        assert!(handlers.contains(&name), "site.yml has no handler {name:?}");
+    }
+}
+
 /// Alertmanager takes only an address, and would look for one by netlink, which its unit forbids.
 #[test]
 fn alertmanager_advertises_an_address_also_where_only_names_are_known() {
