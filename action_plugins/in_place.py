@@ -212,14 +212,16 @@ class ActionModule(NormalAction):
             turns.note_failure()
         if not (held := result.get("held")):
             return result
+        first = result
         display.vv(f"waits for its turn to restart {service}", host=self._play_context.remote_addr)
         with turns.wait():
             if not arguments.get("guard") and (culprit := turns.failed_on()):
                 reason = f"{', '.join(map(str, held))} would be restarted, but {service} did not come up on {culprit}"
-                return {"failed": True, "msg": f"{reason}, so what ran before goes on here. Mend that and run this again"}
+                reason += ", so what ran before goes on here. Mend that and run this again"
+                return {**first, "failed": True, "msg": reason}
             result = {"failed": True}
             try:
-                result = super().run(tmp, task_vars)
+                result = both(first, super().run(tmp, task_vars))
             finally:
                 # Also when the host was lost on the way: nobody knows then.
                 if result.get("failed") or result.get("unreachable"):
@@ -315,6 +317,13 @@ class ActionModule(NormalAction):
         result = self._execute(command, in_data=self._program.builds[architecture])
         if f"minicluster-pushed {nonce}" not in result["stdout"]:
             raise StandardWay(f"the push failed: {result['stdout']}{result['stderr']}".strip())
+
+
+def both(first: dict, second: dict) -> dict:
+    """The result of one task in two calls: the first wrote its files, the second restarted its units."""
+    lists = {name: first.get(name, []) + second.get(name, []) for name in ("diff", "written", "warnings")}
+    changed = first.get("changed", False) or second.get("changed", False)
+    return {**second, **{name: it for name, it in lists.items() if it}, "changed": changed}
 
 
 def printable(text: str) -> str:

@@ -30,6 +30,7 @@ mod report_role;
 mod roles;
 mod service_turndown;
 mod service_units;
+mod service_writes;
 mod services;
 mod shell;
 mod ssh;

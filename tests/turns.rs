@@ -111,6 +111,21 @@ fn where_one_does_not_come_up_the_others_run_on_and_say_why() {
     }
 }
 
+/// The first call of such a task writes, the second restarts: what it says is what both have done.
+#[test]
+fn a_task_that_writes_and_waits_for_its_turn_says_both() {
+    let hosts = hosts(2);
+    let me = rustix::process::getuid().as_raw().to_string();
+    let file = json!({"path": "{{ root }}/config/web.service", "content": "new", "owner": me, "group": me});
+    let answers = play(&hosts, &json!({"write": [file], "settle": 0}));
+    for (host, answer) in hosts.iter().zip(&answers) {
+        assert_eq!(answer["changed"], true, "{answers:?}");
+        assert_eq!(answer["written"], json!([host.path("config/web.service")]));
+        assert_eq!(answer["units"]["web.service"], "restarted (what it reads has changed)");
+        assert_eq!(host.state("web.service")["starts"], 2);
+    }
+}
+
 #[test]
 fn first_starts_take_no_turns() {
     let hosts: Vec<_> = (0..3).map(|_| Host::new()).collect();

@@ -65,6 +65,7 @@ crate::arguments! {
 pub struct NodeFiles;
 
 /// What is to be done.
+#[derive(Default)]
 pub struct Plan {
     directories: Vec<DirectoryPlan>,
     files: Vec<(FileOptions, FilePlan)>,
@@ -77,6 +78,23 @@ impl Module for NodeFiles {
     type Plan = Plan;
 
     fn plan(params: Params, _task: &Task) -> Result<Plan> {
+        Plan::new(params.directories, params.files)
+    }
+
+    fn predict(plan: &Plan, task: &Task) -> Outcome {
+        plan.outcome(task)
+    }
+
+    fn apply(plan: Plan, task: &Task) -> Result<Outcome> {
+        let outcome = plan.outcome(task);
+        plan.apply()?;
+        Ok(outcome)
+    }
+}
+
+impl Plan {
+    /// Decides, and writes nothing.
+    pub(super) fn new(directories: Vec<DirectoryOptions>, files: Vec<FileOptions>) -> Result<Self> {
         let directory = |it: DirectoryOptions| {
             let attributes = attributes(&it.path, &it.mode, &it.owner, &it.group)?;
             Directory { path: it.path, attributes }.plan()
@@ -93,34 +111,42 @@ impl Module for NodeFiles {
             };
             Ok((it, plan.plan()?))
         };
-        Ok(Plan {
-            directories: params.directories.into_iter().map(directory).collect::<Result<_>>()?,
-            files: params.files.into_iter().map(file).collect::<Result<_>>()?,
+        Ok(Self {
+            directories: directories.into_iter().map(directory).collect::<Result<_>>()?,
+            files: files.into_iter().map(file).collect::<Result<_>>()?,
         })
     }
 
-    fn predict(plan: &Plan, task: &Task) -> Outcome {
-        let directories = plan.directories.iter().filter(|it| it.changes()).map(DirectoryPlan::path);
-        let files = plan.files.iter().filter(|(_, it)| it.changes()).map(|(_, it)| it.path());
+    /// What applying it will report; in check mode with what later tasks need to know.
+    pub(super) fn outcome(&self, task: &Task) -> Outcome {
+        let directories = self.directories.iter().filter(|it| it.changes()).map(DirectoryPlan::path);
+        let files = self.files.iter().filter(|(_, it)| it.changes()).map(|(_, it)| it.path());
         let written: Vec<_> = directories.chain(files).collect();
         let mut outcome = Outcome { changed: !written.is_empty(), ..Outcome::default() };
         outcome.values.insert("written".into(), json!(written));
-        outcome.diff.extend(plan.directories.iter().filter_map(DirectoryPlan::diff));
-        outcome.diff.extend(plan.files.iter().filter_map(|(_, it)| it.diff()));
-        outcome.warnings.extend(plan.files.iter().filter_map(|(_, it)| it.warning()));
-        if task.check_mode {
-            plan.publish(&mut outcome);
+        outcome.diff.extend(self.directories.iter().filter_map(DirectoryPlan::diff));
+        outcome.diff.extend(self.files.iter().filter_map(|(_, it)| it.diff()));
+        outcome.warnings.extend(self.files.iter().filter_map(|(_, it)| it.warning()));
+        if task.check_mode && !self.files.is_empty() {
+            let all: Vec<_> = self.files.iter().map(|(_, it)| it.path().display().to_string()).collect();
+            publish(&mut outcome, &all, &self.contents(), &BTreeMap::new());
         }
         outcome
     }
 
-    fn apply(plan: Plan, task: &Task) -> Result<Outcome> {
-        let outcome = Self::predict(&plan, task);
-        for directory in plan.directories {
+    /// Files whose content changes. A new mode is not among it: a unit reads the same as before.
+    pub(super) fn contents(&self) -> Vec<PathBuf> {
+        let files = self.files.iter().map(|(_, it)| it);
+        files.filter(|it| it.content_changes()).map(|it| it.path().to_owned()).collect()
+    }
+
+    /// Makes the directories, then writes the files, in their order.
+    pub(super) fn apply(self) -> Result<()> {
+        for directory in self.directories {
             directory.apply()?;
             fault::point("node_files:directory");
         }
-        for (options, file) in plan.files {
+        for (options, file) in self.files {
             make_parent(&options.path)?;
             if file.content_changes() && !options.validate.is_empty() {
                 validate(&options)?;
@@ -128,17 +154,7 @@ impl Module for NodeFiles {
             file.apply()?;
             fault::point("node_files:file");
         }
-        Ok(outcome)
-    }
-}
-
-impl Plan {
-    /// What later tasks of a check need to know. A new mode is not among it: a unit reads the same as before.
-    fn publish(&self, outcome: &mut Outcome) {
-        let about = self.files.iter().map(|(_, it)| it);
-        let all: Vec<_> = about.clone().map(|it| it.path().display().to_string()).collect();
-        let written = about.filter(|it| it.content_changes()).map(|it| it.path().to_owned());
-        publish(outcome, &all, &written.collect::<Vec<_>>(), &BTreeMap::new());
+        Ok(())
     }
 }
 

@@ -1,0 +1,265 @@
+//! Module `service_units`: the files of a service are written; its units are enabled, running, and running with what is on disk.
+
+mod request;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use serde_json::{Map, json};
+
+pub(super) use self::request::Request;
+use self::request::{Params, State};
+use super::{
+    Holdings, Ledger, Records,
+    action::{Action, Wanted, decide},
+    digest::Digest,
+    disposal::dispose,
+    node_files,
+    starting::{names, prepare, start, stop},
+    systemd::{self, Unit},
+};
+use crate::ansible::{Diff, Module, Outcome, Task, fault};
+
+/// The module.
+pub struct ServiceUnits;
+
+/// What is to be done: files, then units, group by group.
+pub struct Plan {
+    files: node_files::Plan,
+    /// What the service had beside what the task names, where that is all it has.
+    dropped: Holdings,
+    exclusive: bool,
+    parts: Vec<Part>,
+    /// Units that owe a restart, of which the ledger does not know how it is done.
+    unknown: Vec<String>,
+    hold: bool,
+    ledger: PathBuf,
+}
+
+/// Units that are treated alike.
+struct Part {
+    request: Request,
+    actions: Vec<Action>,
+}
+
+impl Module for ServiceUnits {
+    const NAME: &'static str = "service_units";
+    const ABOUT: &'static str =
+        "Writes a service's files, and keeps its units enabled, running, and running with what is on disk.";
+    type Params = Params;
+    type Plan = Plan;
+
+    fn plan(params: Params, task: &Task) -> Result<Plan> {
+        let requests = params.requests(task.check_mode)?;
+        let files = node_files::Plan::new(params.directories.clone(), params.files())?;
+        let mut records = Records::read(&params.ledger)?;
+        for (unit, reason) in requests.iter().flat_map(|it| &it.predicted).flat_map(|it| &it.restarts) {
+            records.owe_restart(unit, reason);
+        }
+        let dropped = if params.exclusive { dropped(&requests, &records) } else { Holdings::default() };
+        let (requests, unknown) = match requests[0].state {
+            State::Owed => debtors(&requests[0], &records),
+            _ => (requests, Vec::new()),
+        };
+        let written = files.contents();
+        let part = |request: Request| {
+            let actions = look(&request, &records, &written)?;
+            Ok(Part { request, actions })
+        };
+        let parts = requests.into_iter().map(part).collect::<Result<_>>()?;
+        let Params { exclusive, hold, ledger, .. } = params;
+        Ok(Plan { files, dropped, exclusive, parts, unknown, hold, ledger })
+    }
+
+    fn predict(plan: &Plan, task: &Task) -> Outcome {
+        let mut outcome = plan.files.outcome(task);
+        plan.report(&mut outcome);
+        outcome
+    }
+
+    fn apply(mut plan: Plan, task: &Task) -> Result<Outcome> {
+        let mut outcome = plan.files.outcome(task);
+        let mut ledger = Ledger::open(&plan.ledger)?;
+        record(&mut ledger, &plan.parts)?;
+        // Whatever their programs and checks take, other tasks go on.
+        drop(ledger);
+        std::mem::take(&mut plan.files).apply()?;
+        if plan.hold {
+            let records = Records::read(&plan.ledger)?;
+            let mut held = Vec::new();
+            for Part { request, actions } in &mut plan.parts {
+                *actions = look(request, &records, &[])?;
+                held.extend(names(actions, Action::interrupts).into_iter().map(str::to_owned));
+            }
+            if !held.is_empty() {
+                outcome.values.insert("held".into(), json!(held));
+                return Ok(outcome);
+            }
+        }
+        let mut ledger = Ledger::open(&plan.ledger)?;
+        if plan.exclusive {
+            let requests: Vec<_> = plan.parts.iter().map(|it| it.request.clone()).collect();
+            plan.dropped = dropped(&requests, &ledger.records);
+            // First, for the new units may want the ports of the old.
+            dispose(&plan.dropped)?;
+            if let Some(Part { request, .. }) = plan.parts.first() {
+                ledger.records.forget(&request.service, &plan.dropped);
+            }
+            ledger.save()?;
+        }
+        for part in &mut plan.parts {
+            apply(part, &mut ledger)?;
+        }
+        plan.report(&mut outcome);
+        Ok(outcome)
+    }
+}
+
+fn apply(Part { request, actions }: &mut Part, ledger: &mut Ledger) -> Result<()> {
+    // Once more, now that nobody else can change what is owed.
+    *actions = look(request, &ledger.records, &[])?;
+    let running = request.state == State::Started;
+    prepare(ledger, actions, running)?;
+    if running { start(ledger, request, actions) } else { stop(ledger, actions) }
+}
+
+/// What the service's role asks for each of its units that owes a restart; and units whose role has not said it yet.
+fn debtors(request: &Request, records: &Records) -> (Vec<Request>, Vec<String>) {
+    let has = records.services.get(&request.service).into_iter().flat_map(|it| &it.units);
+    let (mut known, mut unknown) = (Vec::new(), Vec::new());
+    for unit in has.filter(|it| records.restarts.contains_key(*it)) {
+        match records.manners.get(unit) {
+            Some(manner) => known.push(request.of_debtor(unit, manner)),
+            None => unknown.push(unit.clone()),
+        }
+    }
+    (known, unknown)
+}
+
+/// What the ledger has for the service, and the task does not name any more. What another service has stays.
+fn dropped(requests: &[Request], records: &Records) -> Holdings {
+    let Some((service, had)) = requests.first().and_then(|it| records.services.get_key_value(&it.service))
+    else {
+        return Holdings::default();
+    };
+    let has = Holdings {
+        units: requests.iter().flat_map(|it| it.units.iter().cloned()).collect(),
+        files: requests.iter().flat_map(|it| it.files.iter().cloned()).collect(),
+        // Not known here.
+        credentials: had.credentials.clone(),
+        unused: had.unused.clone(),
+    };
+    let others = records.services.iter().filter(|(other, _)| *other != service);
+    others.fold(had.clone().without(&has), |rest, (_, other)| rest.without(other))
+}
+
+/// What is to be done with units, where the files `written` are about to be.
+fn look(request: &Request, records: &Records, written: &[PathBuf]) -> Result<Vec<Action>> {
+    let unit_path = systemd::unit_path()?;
+    let units = systemd::show(&request.units)?;
+    let wanted = if request.state == State::Started { Wanted::Running } else { Wanted::Stopped };
+    let earlier = request.predicted.iter().flat_map(|it| it.paths.iter());
+    let written: Vec<_> = earlier.chain(written).cloned().collect();
+    let decide = |(name, unit): (&String, Unit)| {
+        let mut digest =
+            Digest::of(name, &unit_path, &request.inputs)?.after(name, &unit_path, &request.inputs, &written);
+        if request.pending {
+            digest = digest.with_new_inputs();
+        }
+        Ok(decide(name, unit, digest, records, wanted, request.reload.contains(name)))
+    };
+    request.units.iter().zip(units).map(decide).collect()
+}
+
+/// Before anything is on the host.
+fn record(ledger: &mut Ledger, parts: &[Part]) -> Result<()> {
+    for Part { request, .. } in parts {
+        let holdings = ledger.records.service(&request.service);
+        holdings.units.extend(request.units.iter().cloned());
+        holdings.files.extend(request.files.iter().cloned());
+        if request.state == State::Started {
+            ledger.records.manners.extend(request.units.iter().map(|it| (it.clone(), request.manner(it))));
+        }
+    }
+    ledger.save()?;
+    fault::point("service_units:recorded");
+    Ok(())
+}
+
+impl Plan {
+    /// Adds what is done with units, and what the service no longer has.
+    fn report(&self, outcome: &mut Outcome) {
+        if self.dropped != Holdings::default() {
+            outcome.changed = true;
+            outcome.diff.push(Diff {
+                before: self.dropped.lines().map(|it| it + "\n").collect(),
+                after: String::new(),
+                before_header: "no longer listed".into(),
+                after_header: "no longer listed".into(),
+            });
+        }
+        let mut units = Map::new();
+        for Part { actions, .. } in &self.parts {
+            outcome.changed |= actions.iter().any(Action::changes);
+            let changing: Vec<_> = actions.iter().filter(|it| it.changes()).collect();
+            if !changing.is_empty() {
+                let lines = |about: fn(&Action) -> String| {
+                    changing
+                        .iter()
+                        .map(|it| format!("{}: {}\n", it.name, about(it)))
+                        .collect::<Vec<_>>()
+                        .concat()
+                };
+                outcome.diff.push(Diff {
+                    before: lines(Action::before),
+                    after: lines(Action::after),
+                    before_header: "units".into(),
+                    after_header: "units".into(),
+                });
+            }
+            units.extend(actions.iter().map(|it| (it.name.clone(), json!(it.after()))));
+        }
+        if !self.unknown.is_empty() {
+            let units = self.unknown.join(", ");
+            outcome
+                .warnings
+                .push(format!("{units}: a restart is still owed, and how is not known yet; run site.yml"));
+        }
+        outcome.values.insert("units".into(), units.into());
+        outcome.values.insert("dropped".into(), json!(self.dropped));
+    }
+}
+
+/// Records that `unit` was started, by whoever calls this, with its definition and `inputs` as they are
+/// on disk: [`ServiceUnits`] then leaves it running.
+pub fn record_started(ledger: &Path, service: &str, unit: &str, inputs: &[PathBuf]) -> Result<()> {
+    let unit = systemd::full_name(unit)?;
+    let digest = Digest::of(&unit, &systemd::unit_path()?, inputs)?;
+    let mut ledger = Ledger::open(ledger)?;
+    ledger.records.service(service).units.insert(unit.clone());
+    ledger.records.stopped(&unit);
+    ledger.records.started.insert(unit, digest);
+    ledger.save()
+}
+
+/// Records that `unit` must be restarted, before whoever calls this does it.
+pub fn owe_restart(ledger: &Path, unit: &str, reason: &str) -> Result<()> {
+    let unit = systemd::full_name(unit)?;
+    let mut ledger = Ledger::open(ledger)?;
+    ledger.records.owe_restart(&unit, reason);
+    ledger.save()
+}
+
+/// Whether `unit` owes a restart, or was last started with another definition or other `inputs` than are on disk.
+pub fn is_outdated(ledger: &Path, unit: &str, inputs: &[PathBuf]) -> Result<bool> {
+    let unit = systemd::full_name(unit)?;
+    let records = Records::read(ledger)?;
+    let digest = Digest::of(&unit, &systemd::unit_path()?, inputs)?;
+    Ok(records.restarts.contains_key(&unit) || records.started.get(&unit).is_some_and(|it| *it != digest))
+}
+
+/// Whether `unit` runs, or is on its way with a process of its own: starting it would do nothing.
+pub fn runs(unit: &str) -> Result<bool> {
+    let units = systemd::show(&[systemd::full_name(unit)?])?;
+    Ok(units.iter().any(|it| it.is_active() || it.is_starting()))
+}

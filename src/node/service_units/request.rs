@@ -1,0 +1,239 @@
+//! What a task asks of `service_units`, checked.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use serde_json::json;
+
+use crate::{
+    ansible::Argument,
+    node::{
+        ledger::Manner,
+        node_files::{DirectoryOptions, FileOptions},
+        prediction::Prediction,
+        systemd,
+    },
+};
+
+crate::arguments! {
+    /// A file of the service as it shall be.
+    #[derive(Clone)]
+    pub struct Written {
+        /// Where.
+        pub path: PathBuf => Argument::path().required(),
+        /// What it holds.
+        pub content: String => Argument::str().required(),
+        /// Permissions.
+        pub mode: String => Argument::str().default("0644"),
+        /// Whose it is.
+        pub owner: String => Argument::str().default("root"),
+        /// Which group's it is.
+        pub group: String => Argument::str().default("root"),
+        /// Whether a diff keeps its content to itself.
+        pub sensitive: bool => Argument::bool().default(false),
+        /// A command that must succeed with the new file, `%s`, before it takes the place of the old one.
+        pub validate: String => Argument::str().default(""),
+        /// Whether the units read it when they start, so that a change restarts them; not for what they notice themselves.
+        pub restart: bool => Argument::bool().default(true),
+        /// Whether it goes when the service is turned down; not for what belongs to a package.
+        pub turndown: bool => Argument::bool().default(true),
+    }
+}
+
+impl Written {
+    fn is_input(&self) -> bool {
+        // What defines a unit counts as that.
+        self.restart && !self.path.starts_with("/etc/systemd/system")
+    }
+
+    fn file(self) -> FileOptions {
+        let Self { path, content, mode, owner, group, sensitive, validate, .. } = self;
+        FileOptions { path, content, mode, owner, group, sensitive, validate }
+    }
+}
+
+crate::arguments! {
+    /// Units that share what they read.
+    #[derive(Clone)]
+    pub struct Group {
+        /// Their names.
+        pub units: Vec<String> => Argument::list(Argument::str()).required(),
+        /// Files written for them.
+        pub write: Vec<Written> => Argument::list(Argument::options::<Written>()).default(json!([])),
+        /// Files and directories that they read when they start, beside `write`.
+        pub inputs: Vec<PathBuf> => Argument::list(Argument::path()).default(Vec::<String>::new()),
+        /// Those for which a reload is enough when inputs change.
+        pub reload: Vec<String> => Argument::list(Argument::str()).default(Vec::<String>::new()),
+    }
+}
+
+crate::arguments! {
+    /// Options of `service_units`.
+    pub struct Params {
+        /// The service that the units belong to, as in services.yml.
+        pub service: String => Argument::str().required(),
+        /// Its units. A name without an ending is a service's. Not with `state: owed`.
+        pub units: Vec<String> => Argument::list(Argument::str()).default(Vec::<String>::new()),
+        /// Directories made before anything is written.
+        pub directories: Vec<DirectoryOptions> => Argument::list(Argument::options::<DirectoryOptions>()).default(json!([])),
+        /// Files written for the service before its units are looked at: inputs, and files, of theirs.
+        pub write: Vec<Written> => Argument::list(Argument::options::<Written>()).default(json!([])),
+        /// Files and directories that the units read when they start, beside `write`: credentials.
+        pub inputs: Vec<PathBuf> => Argument::list(Argument::path()).default(Vec::<String>::new()),
+        /// Further files made for the service, which go when it is turned down. Recorded, not written.
+        pub files: Vec<PathBuf> => Argument::list(Argument::path()).default(Vec::<String>::new()),
+        /// Further units of the service with inputs of their own, seen to after `units`.
+        pub also: Vec<Group> => Argument::list(Argument::options::<Group>()).default(json!([])),
+        /// Whether these are all units and files of the service: others that the ledger has for it are stopped, disabled and removed.
+        pub exclusive: bool => Argument::bool().default(false),
+        /// Whether the units shall run; `owed`: those that owe a restart, as the ledger has it, are restarted.
+        pub state: String => Argument::str().choices(&["started", "stopped", "owed"]).default("started"),
+        /// Those of the units for which a reload is enough when inputs change.
+        pub reload: Vec<String> => Argument::list(Argument::str()).default(Vec::<String>::new()),
+        /// A command, with its arguments, that must succeed before a unit that runs is restarted.
+        pub guard: Vec<String> => Argument::list(Argument::str()).default(Vec::<String>::new()),
+        /// In check mode: whether an earlier task would change an input, so that a restart is predicted.
+        pub pending: bool => Argument::bool().default(false),
+        /// In check mode: what earlier tasks said that they would change. `site.yml` sets it for every task.
+        pub predicted: Vec<Prediction> => Argument::list(Argument::options::<Prediction>()).default(json!([])),
+        /// Seconds after which a unit that does not come up is given up.
+        pub timeout: u64 => Argument::int().default(90),
+        /// Seconds that a unit must stay up which does not say by itself when it is ready.
+        pub settle: u64 => Argument::int().default(5),
+        /// How many instances of the service may be restarted at a time; 0: all. The action plugin sees to it.
+        pub at_once: u64 => Argument::int().default(1),
+        /// Leave the units alone where one that runs would be restarted, and name it: what the action plugin asks first.
+        pub hold: bool => Argument::bool().default(false),
+        /// The name of this run of Ansible, for `service_health`. `site.yml` sets it for every task.
+        pub run: String => Argument::str().default(""),
+        /// Directory of the host's ledger.
+        pub ledger: PathBuf => Argument::path().default("/var/lib/minicluster"),
+    }
+}
+
+/// Units of a task that are treated alike, checked.
+#[derive(Clone)]
+pub(in crate::node) struct Request {
+    pub(super) service: String,
+    pub(super) units: Vec<String>,
+    pub(super) reload: Vec<String>,
+    pub(super) inputs: Vec<PathBuf>,
+    pub(super) files: Vec<PathBuf>,
+    pub(in crate::node) guard: Vec<String>,
+    pub(super) state: State,
+    pub(super) pending: bool,
+    pub(super) predicted: Vec<Prediction>,
+    pub(in crate::node) timeout: u64,
+    pub(in crate::node) settle: u64,
+    pub(in crate::node) run: String,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum State {
+    Started,
+    Stopped,
+    /// Restarted, where the ledger owes it.
+    Owed,
+}
+
+impl Params {
+    /// What is asked of each of the groups of units: first of `units`, then of those in `also`.
+    pub(super) fn requests(&self, check_mode: bool) -> Result<Vec<Request>> {
+        let state = match self.state.as_str() {
+            "started" => State::Started,
+            "stopped" => State::Stopped,
+            _ => State::Owed,
+        };
+        if (state == State::Owed) != self.units.is_empty() {
+            bail!(
+                "option 'units': name the service's units; with 'state: owed' none, for the ledger has them"
+            );
+        }
+        let first = Group {
+            units: self.units.clone(),
+            write: self.write.clone(),
+            inputs: self.inputs.clone(),
+            reload: self.reload.clone(),
+        };
+        let mut requests = vec![self.request(&first, state, check_mode)?];
+        requests[0].files.extend(self.files.iter().cloned());
+        requests[0].guard.clone_from(&self.guard);
+        for (index, more) in self.also.iter().enumerate() {
+            if more.units.is_empty() {
+                bail!("option 'also', element {}: it names no units", index + 1);
+            }
+            requests.push(self.request(more, state, check_mode)?);
+        }
+        if let Some(relative) =
+            requests.iter().flat_map(|it| it.inputs.iter().chain(&it.files)).find(|it| !it.is_absolute())
+        {
+            bail!("'{}' is not an absolute path", relative.display());
+        }
+        Ok(requests)
+    }
+
+    fn request(&self, of: &Group, state: State, check_mode: bool) -> Result<Request> {
+        let full_names =
+            |names: &[String]| names.iter().map(|it| systemd::full_name(it)).collect::<Result<Vec<_>>>();
+        let mut units = Vec::new();
+        for unit in full_names(&of.units)? {
+            if !units.contains(&unit) {
+                units.push(unit);
+            }
+        }
+        let reload = full_names(&of.reload)?;
+        if let Some(stranger) = reload.iter().find(|it| !units.contains(it)) {
+            bail!("option 'reload': '{stranger}' is not one of 'units' ({})", units.join(", "));
+        }
+        let read = of.write.iter().filter(|it| it.is_input()).map(|it| &it.path);
+        let goes = of.write.iter().filter(|it| it.turndown).map(|it| &it.path);
+        Ok(Request {
+            service: self.service.clone(),
+            units,
+            reload,
+            inputs: read.chain(&of.inputs).cloned().collect(),
+            files: goes.cloned().collect(),
+            guard: Vec::new(),
+            state,
+            // In a real run the earlier task has written: the digest tells.
+            pending: self.pending && check_mode,
+            predicted: if check_mode { self.predicted.clone() } else { Vec::new() },
+            timeout: self.timeout,
+            settle: self.settle,
+            run: self.run.clone(),
+        })
+    }
+
+    /// All that is to be written, in its order.
+    pub(super) fn files(&self) -> Vec<FileOptions> {
+        let all = self.write.iter().chain(self.also.iter().flat_map(|it| &it.write));
+        all.cloned().map(Written::file).collect()
+    }
+}
+
+impl Request {
+    /// The same as the service's role asks for one unit, as far as that matters to a restart.
+    pub(super) fn of_debtor(&self, unit: &str, manner: &Manner) -> Self {
+        Self {
+            units: vec![unit.to_owned()],
+            reload: if manner.reload { vec![unit.to_owned()] } else { Vec::new() },
+            inputs: manner.inputs.clone(),
+            guard: manner.guard.clone(),
+            timeout: manner.timeout,
+            settle: manner.settle,
+            state: State::Started,
+            ..self.clone()
+        }
+    }
+
+    /// How these units are restarted, for the ledger.
+    pub(super) fn manner(&self, unit: &String) -> Manner {
+        Manner {
+            inputs: self.inputs.clone(),
+            reload: self.reload.contains(unit),
+            guard: self.guard.clone(),
+            timeout: self.timeout,
+            settle: self.settle,
+        }
+    }
+}
