@@ -18,6 +18,7 @@ mod handover;
 mod inventory;
 mod modules;
 mod node_files;
+mod node_packages;
 mod node_state;
 mod placement;
 mod placement_module;

@@ -31,7 +31,7 @@ fn run(arguments: &[&str]) -> (String, Option<i32>) {
     let tasks = json!([
         {"debug": {"msg": {"notes": "x"}}, "register": "site_placement"},
         {"set_fact": {"site_placement": {"notes": "{{ notes | default(['bare: its role does not depend on service_setup']) }}"}}},
-        {"ping": {}, "register": "__common_prepared"},
+        {"ping": {}, "register": "__common_requests"},
         {"set_fact": {"__common_accounts": {"kept": ["user 'web' keeps the uid 998"]}}, "when": "inventory_hostname in ['sick', 'works']"},
         {"set_fact": {"__common_accounts": {"kept": []}}, "when": "inventory_hostname == 'breaks'"},
         {"fail": {"msg": "no disk"}, "when": "inventory_hostname == 'breaks'"},

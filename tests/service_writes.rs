@@ -12,7 +12,9 @@ fn me() -> (String, String) {
 fn file(host: &Host, path: &str, content: &str, more: Value) -> Value {
     let (owner, group) = me();
     let mut file = json!({"path": host.path(path), "content": content, "owner": owner, "group": group});
-    file.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    if let (Value::Object(file), Value::Object(more)) = (&mut file, more) {
+        file.extend(more);
+    }
     file
 }
 

@@ -10,6 +10,7 @@ fn main() -> ExitCode {
         ("boot_residue", run::<bootstrap::BootResidue>),
         ("etcd_member", run::<etcd::EtcdMember>),
         ("node_files", run::<node::NodeFiles>),
+        ("node_packages", run::<node::NodePackages>),
         ("node_state", run::<node::NodeState>),
         ("service_health", run::<node::ServiceHealth>),
         ("service_purge", run::<node::ServicePurge>),

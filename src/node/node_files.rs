@@ -170,7 +170,8 @@ fn attributes(path: &Path, mode: &str, owner: &str, group: &str) -> Result<Attri
     Ok(Attributes::mode(bits).owned_by(owner, group))
 }
 
-fn make_parent(path: &Path) -> Result<()> {
+/// Makes the directory in which a file is to be, where it is missing.
+pub(super) fn make_parent(path: &Path) -> Result<()> {
     let Some(parent) = path.parent().filter(|it| !it.exists()) else { return Ok(()) };
     Directory { path: parent.into(), attributes: Attributes::mode(0o755) }.plan()?.apply()
 }

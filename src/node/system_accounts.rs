@@ -9,6 +9,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use serde_json::json;
 
+use super::node_files::make_parent;
 use crate::ansible::{
     Argument, Module, Outcome, Task, accounts,
     accounts::Account,
@@ -86,6 +87,7 @@ impl Module for SystemAccounts {
 
     fn apply(plan: Plan, task: &Task) -> Result<Outcome> {
         let outcome = Self::predict(&plan, task);
+        make_parent(&plan.path)?;
         plan.file.apply()?;
         fault::point("system_accounts:file");
         if !plan.missing.is_empty() {
