@@ -60,8 +60,8 @@ arguments! {
 
 /// What is done on this host.
 pub enum Plan {
-    /// Nothing; this was seen.
-    Observe(Observation),
+    /// Nothing; this was seen, and whether it runs with what is on disk.
+    Observe(Observation, bool),
     /// Nothing: it runs.
     Runs,
     /// Start.
@@ -142,14 +142,15 @@ impl Module for EtcdMember {
                     listed.into_iter().filter(|it| it.name.is_empty()).flat_map(|it| it.peer_urls);
                 let unresolved =
                     if data.is_none() { names::unresolved(host.expected.values()) } else { Vec::new() };
-                Plan::Observe(Observation { data, members, announced: announced.collect(), unresolved })
+                let seen = Observation { data, members, announced: announced.collect(), unresolved };
+                Plan::Observe(seen, host.is_settled()?)
             }
         })
     }
 
     fn predict(plan: &Plan, _: &Task) -> Outcome {
         let (before, after) = match plan {
-            Plan::Observe(seen) => return observed(seen),
+            Plan::Observe(seen, is_settled) => return observed(seen, *is_settled),
             Plan::Runs => return Outcome::default(),
             Plan::Expel(_, ids) if ids.is_empty() => return Outcome::default(),
             Plan::Start(_) => ("stopped".to_owned(), "started".to_owned()),
@@ -185,7 +186,7 @@ impl Module for EtcdMember {
     fn apply(plan: Plan, task: &Task) -> Result<Outcome> {
         let outcome = Self::predict(&plan, task);
         match plan {
-            Plan::Observe(_) | Plan::Runs => {}
+            Plan::Observe(..) | Plan::Runs => {}
             Plan::Start(host) => host.start()?,
             Plan::Restart(host) => host.restart()?,
             Plan::Found(host, token, founders) => host.found(&token, &founders)?,
@@ -227,7 +228,8 @@ fn credentials(params: &Params) -> Result<Option<[PathBuf; 3]>> {
     }
 }
 
-fn observed(seen: &Observation) -> Outcome {
-    let values = Map::from_iter([("observation".to_owned(), json!(seen))]);
+fn observed(seen: &Observation, is_settled: bool) -> Outcome {
+    let values =
+        Map::from_iter([("observation".to_owned(), json!(seen)), ("settled".to_owned(), json!(is_settled))]);
     Outcome { values, ..Outcome::default() }
 }

@@ -61,6 +61,12 @@ impl Host {
         self.unit.as_deref().map_or(Ok(true), runs)
     }
 
+    /// Whether it runs, or is on its way, with what is on disk: the step `start` then does nothing.
+    pub fn is_settled(&self) -> Result<bool> {
+        let is_outdated = |unit: &String| is_outdated(&self.ledger, unit, &self.inputs);
+        Ok(self.is_started()? && !self.unit.as_ref().map_or(Ok(false), is_outdated)?)
+    }
+
     /// Whether it runs with something else than is on disk by now, and no member takes this host as a client. That is so
     /// where all of them hold other trust anchors than their clients do; a restart then takes nothing away.
     pub fn is_stranded(&self) -> Result<bool> {

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     path::PathBuf,
     process::{Command, Output},
+    sync::OnceLock,
 };
 
 use anyhow::{Context, Result, bail};
@@ -112,11 +113,15 @@ fn parse(block: &str) -> Unit {
     Unit { properties: pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect() }
 }
 
-/// The directories in which systemd looks for definitions of units, first come first served.
-pub fn unit_path() -> Result<Vec<PathBuf>> {
+/// The directories in which systemd looks for definitions of units, first come first served. Asked once.
+pub fn unit_path() -> Result<&'static [PathBuf]> {
+    static FOUND: OnceLock<Vec<PathBuf>> = OnceLock::new();
+    if let Some(found) = FOUND.get() {
+        return Ok(found);
+    }
     let text = systemctl(&["show", "--property", "UnitPath"])?;
     let paths = text.trim().strip_prefix("UnitPath=").unwrap_or_default();
-    Ok(paths.split_whitespace().map(PathBuf::from).collect())
+    Ok(FOUND.get_or_init(|| paths.split_whitespace().map(PathBuf::from).collect()))
 }
 
 /// Runs `systemctl` and returns what it printed.

@@ -26,20 +26,18 @@ pub struct ServiceUnits;
 /// What is to be done: files, then units, group by group.
 pub struct Plan {
     files: node_files::Plan,
+    requests: Vec<Request>,
+    /// With the units of each request.
+    actions: Vec<Vec<Action>>,
     /// What the service had beside what the task names, where that is all it has.
     dropped: Holdings,
     exclusive: bool,
-    parts: Vec<Part>,
     /// Units that owe a restart, of which the ledger does not know how it is done.
     unknown: Vec<String>,
     hold: bool,
     ledger: PathBuf,
-}
-
-/// Units that are treated alike.
-struct Part {
-    request: Request,
-    actions: Vec<Action>,
+    /// What the ledger had, when all this was decided.
+    records: Records,
 }
 
 impl Module for ServiceUnits {
@@ -61,14 +59,9 @@ impl Module for ServiceUnits {
             State::Owed => debtors(&requests[0], &records),
             _ => (requests, Vec::new()),
         };
-        let written = files.contents();
-        let part = |request: Request| {
-            let actions = look(&request, &records, &written)?;
-            Ok(Part { request, actions })
-        };
-        let parts = requests.into_iter().map(part).collect::<Result<_>>()?;
+        let actions = look(&requests, &records, &files.contents())?;
         let Params { exclusive, hold, ledger, .. } = params;
-        Ok(Plan { files, dropped, exclusive, parts, unknown, hold, ledger })
+        Ok(Plan { files, requests, actions, dropped, exclusive, unknown, hold, ledger, records })
     }
 
     fn predict(plan: &Plan, task: &Task) -> Outcome {
@@ -80,47 +73,51 @@ impl Module for ServiceUnits {
     fn apply(mut plan: Plan, task: &Task) -> Result<Outcome> {
         let mut outcome = plan.files.outcome(task);
         let mut ledger = Ledger::open(&plan.ledger)?;
-        record(&mut ledger, &plan.parts)?;
-        // Whatever their programs and checks take, other tasks go on.
+        // Whether what was decided still is what is to be done.
+        let mut holds = ledger.records == plan.records && plan.files.contents().is_empty();
+        record(&mut ledger, &plan.requests)?;
+        let recorded = ledger.records.clone();
+        // Whatever checks of files take, other tasks go on.
         drop(ledger);
         std::mem::take(&mut plan.files).apply()?;
         if plan.hold {
-            let records = Records::read(&plan.ledger)?;
-            let mut held = Vec::new();
-            for Part { request, actions } in &mut plan.parts {
-                *actions = look(request, &records, &[])?;
-                held.extend(names(actions, Action::interrupts).into_iter().map(str::to_owned));
+            if !holds {
+                plan.actions = look(&plan.requests, &Records::read(&plan.ledger)?, &[])?;
             }
+            let held: Vec<_> = plan.actions.iter().flat_map(|it| names(it, Action::interrupts)).collect();
             if !held.is_empty() {
                 outcome.values.insert("held".into(), json!(held));
                 return Ok(outcome);
             }
         }
+        // Now nobody else can change what is owed.
         let mut ledger = Ledger::open(&plan.ledger)?;
+        holds &= ledger.records == recorded;
         if plan.exclusive {
-            let requests: Vec<_> = plan.parts.iter().map(|it| it.request.clone()).collect();
-            plan.dropped = dropped(&requests, &ledger.records);
+            plan.dropped = dropped(&plan.requests, &ledger.records);
             // First, for the new units may want the ports of the old.
             dispose(&plan.dropped)?;
-            if let Some(Part { request, .. }) = plan.parts.first() {
+            if let Some(request) = plan.requests.first() {
                 ledger.records.forget(&request.service, &plan.dropped);
             }
             ledger.save()?;
         }
-        for part in &mut plan.parts {
-            apply(part, &mut ledger)?;
+        for (request, actions) in plan.requests.iter().zip(&mut plan.actions) {
+            if !holds {
+                *actions = look(std::slice::from_ref(request), &ledger.records, &[])?.concat();
+            }
+            let running = request.state == State::Started;
+            prepare(&ledger, actions, running)?;
+            if running {
+                start(&mut ledger, request, actions)?;
+            } else {
+                stop(&mut ledger, actions)?;
+            }
+            holds &= !actions.iter().any(Action::changes);
         }
         plan.report(&mut outcome);
         Ok(outcome)
     }
-}
-
-fn apply(Part { request, actions }: &mut Part, ledger: &mut Ledger) -> Result<()> {
-    // Once more, now that nobody else can change what is owed.
-    *actions = look(request, &ledger.records, &[])?;
-    let running = request.state == State::Started;
-    prepare(ledger, actions, running)?;
-    if running { start(ledger, request, actions) } else { stop(ledger, actions) }
 }
 
 /// What the service's role asks for each of its units that owes a restart; and units whose role has not said it yet.
@@ -153,27 +150,31 @@ fn dropped(requests: &[Request], records: &Records) -> Holdings {
     others.fold(had.clone().without(&has), |rest, (_, other)| rest.without(other))
 }
 
-/// What is to be done with units, where the files `written` are about to be.
-fn look(request: &Request, records: &Records, written: &[PathBuf]) -> Result<Vec<Action>> {
+/// What is to be done with the units of each request, where the files `written` are about to be.
+fn look(requests: &[Request], records: &Records, written: &[PathBuf]) -> Result<Vec<Vec<Action>>> {
     let unit_path = systemd::unit_path()?;
-    let units = systemd::show(&request.units)?;
-    let wanted = if request.state == State::Started { Wanted::Running } else { Wanted::Stopped };
-    let earlier = request.predicted.iter().flat_map(|it| it.paths.iter());
-    let written: Vec<_> = earlier.chain(written).cloned().collect();
-    let decide = |(name, unit): (&String, Unit)| {
-        let mut digest =
-            Digest::of(name, &unit_path, &request.inputs)?.after(name, &unit_path, &request.inputs, &written);
-        if request.pending {
-            digest = digest.with_new_inputs();
-        }
-        Ok(decide(name, unit, digest, records, wanted, request.reload.contains(name)))
+    let names: Vec<_> = requests.iter().flat_map(|it| it.units.iter().cloned()).collect();
+    let mut units = systemd::show(&names)?.into_iter();
+    let of = |request: &Request| {
+        let wanted = if request.state == State::Started { Wanted::Running } else { Wanted::Stopped };
+        let earlier = request.predicted.iter().flat_map(|it| it.paths.iter());
+        let written: Vec<_> = earlier.chain(written).cloned().collect();
+        let decide = |(name, unit): (&String, Unit)| {
+            let mut digest = Digest::of(name, unit_path, &request.inputs)?;
+            digest = digest.after(name, unit_path, &request.inputs, &written);
+            if request.pending {
+                digest = digest.with_new_inputs();
+            }
+            Ok(decide(name, unit, digest, records, wanted, request.reload.contains(name)))
+        };
+        request.units.iter().zip(units.by_ref()).map(decide).collect()
     };
-    request.units.iter().zip(units).map(decide).collect()
+    requests.iter().map(of).collect()
 }
 
 /// Before anything is on the host.
-fn record(ledger: &mut Ledger, parts: &[Part]) -> Result<()> {
-    for Part { request, .. } in parts {
+fn record(ledger: &mut Ledger, requests: &[Request]) -> Result<()> {
+    for request in requests {
         let holdings = ledger.records.service(&request.service);
         holdings.units.extend(request.units.iter().cloned());
         holdings.files.extend(request.files.iter().cloned());
@@ -199,7 +200,7 @@ impl Plan {
             });
         }
         let mut units = Map::new();
-        for Part { actions, .. } in &self.parts {
+        for actions in &self.actions {
             outcome.changed |= actions.iter().any(Action::changes);
             let changing: Vec<_> = actions.iter().filter(|it| it.changes()).collect();
             if !changing.is_empty() {
@@ -234,7 +235,7 @@ impl Plan {
 /// on disk: [`ServiceUnits`] then leaves it running.
 pub fn record_started(ledger: &Path, service: &str, unit: &str, inputs: &[PathBuf]) -> Result<()> {
     let unit = systemd::full_name(unit)?;
-    let digest = Digest::of(&unit, &systemd::unit_path()?, inputs)?;
+    let digest = Digest::of(&unit, systemd::unit_path()?, inputs)?;
     let mut ledger = Ledger::open(ledger)?;
     ledger.records.service(service).units.insert(unit.clone());
     ledger.records.stopped(&unit);
@@ -254,7 +255,7 @@ pub fn owe_restart(ledger: &Path, unit: &str, reason: &str) -> Result<()> {
 pub fn is_outdated(ledger: &Path, unit: &str, inputs: &[PathBuf]) -> Result<bool> {
     let unit = systemd::full_name(unit)?;
     let records = Records::read(ledger)?;
-    let digest = Digest::of(&unit, &systemd::unit_path()?, inputs)?;
+    let digest = Digest::of(&unit, systemd::unit_path()?, inputs)?;
     Ok(records.restarts.contains_key(&unit) || records.started.get(&unit).is_some_and(|it| *it != digest))
 }
 
