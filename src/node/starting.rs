@@ -54,9 +54,14 @@ pub(super) fn names(actions: &[Action], choose: impl Fn(&Action) -> bool) -> Vec
     actions.iter().filter(|it| choose(it)).map(|it| it.name.as_str()).collect()
 }
 
-/// Starts, restarts or reloads what is to be, and waits until it runs.
-pub(super) fn start(ledger: &mut Ledger, request: &Request, actions: &[Action]) -> Result<()> {
-    ask(&request.guard, &names(actions, Action::interrupts))?;
+/// Starts, restarts or reloads what is to be, with the units of each request, and waits until all of it runs.
+pub(super) fn start(ledger: &mut Ledger, requests: &[Request], actions: &[Vec<Action>]) -> Result<()> {
+    for (request, actions) in requests.iter().zip(actions) {
+        ask(&request.guard, &names(actions, Action::interrupts))?;
+    }
+    let run = requests.first().map_or("", |it| &it.run);
+    let longest = |seconds: fn(&Request) -> u64| requests.iter().map(seconds).max().unwrap_or_default();
+    let actions = &actions.concat();
     let failed = names(actions, |it| it.verb.is_some() && it.unit.get("ActiveState") == "failed");
     if !failed.is_empty() {
         systemd::systemctl(&[&["reset-failed", "--"], failed.as_slice()].concat())?;
@@ -71,7 +76,7 @@ pub(super) fn start(ledger: &mut Ledger, request: &Request, actions: &[Action]) 
         }
     }
     let awaited: Vec<_> = actions.iter().filter(|it| it.verb.is_some() || it.unit.is_starting()).collect();
-    let complaints = wait(&awaited, request.timeout, request.settle)?;
+    let complaints = wait(&awaited, longest(|it| it.timeout), longest(|it| it.settle))?;
     for action in actions.iter().filter(|it| !complaints.contains_key(&it.name)) {
         ledger.records.restarts.remove(&action.name);
         ledger.records.started.insert(action.name.clone(), action.digest.clone());
@@ -80,7 +85,7 @@ pub(super) fn start(ledger: &mut Ledger, request: &Request, actions: &[Action]) 
     let awaited: Vec<_> = up.collect();
     for (name, unit) in awaited.iter().zip(systemd::show(&awaited)?) {
         let (id, restarts) = (unit.get("InvocationID").to_owned(), restarts(&unit));
-        let left = Invocation { run: request.run.clone(), id, restarts };
+        let left = Invocation { run: run.to_owned(), id, restarts };
         ledger.records.invocations.insert(name.clone(), left);
     }
     ledger.save()?;

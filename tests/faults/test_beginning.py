@@ -11,7 +11,7 @@ SERVICES = HELLO + "prometheus: {enabled: false}\nalertmanager: {enabled: false}
 TASKS = {
     "Prepare every host": ["Create missing users and groups", "Install the certificates"],
     "Run the core services": ["Start with existing data, or found the cluster"],
-    "Run the operator's services": ["Run the server"],
+    "Run the operator's services": ["Write the files and run the units of hello"],
 }
 
 

@@ -35,7 +35,7 @@ class Etcd(unittest.TestCase):
             # The first of the founders has started, the others have not.
             cls.cluster.run("--tags", "etcd", "--forks", "1", kill_at="changed: [host1]"),
             # All have; nobody has written that down.
-            cls.cluster.run("--tags", "etcd", kill_at="TASK [etcd : Take snapshots]"),
+            cls.cluster.run("--tags", "etcd", kill_at="TASK [etcd : Record that the cluster is founded]"),
         ]
         cls.finished = cls.cluster.run("--extra-vars", QUICK)
 

@@ -102,18 +102,17 @@ impl Module for ServiceUnits {
             }
             ledger.save()?;
         }
-        for (request, actions) in plan.requests.iter().zip(&mut plan.actions) {
-            if !holds {
-                *actions = look(std::slice::from_ref(request), &ledger.records, &[])?.concat();
-            }
-            let running = request.state == State::Started;
-            prepare(&ledger, actions, running)?;
-            if running {
-                start(&mut ledger, request, actions)?;
-            } else {
-                stop(&mut ledger, actions)?;
-            }
-            holds &= !actions.iter().any(Action::changes);
+        if !holds {
+            plan.actions = look(&plan.requests, &ledger.records, &[])?;
+        }
+        let all = plan.actions.concat();
+        // Of `state: owed` the requests are what is to be started.
+        let running = plan.requests.iter().all(|it| it.state == State::Started);
+        prepare(&ledger, &all, running)?;
+        if running {
+            start(&mut ledger, &plan.requests, &plan.actions)?;
+        } else {
+            stop(&mut ledger, &all)?;
         }
         plan.report(&mut outcome);
         Ok(outcome)

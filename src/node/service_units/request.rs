@@ -82,7 +82,7 @@ crate::arguments! {
         pub inputs: Vec<PathBuf> => Argument::list(Argument::path()).default(Vec::<String>::new()),
         /// Further files made for the service, which go when it is turned down. Recorded, not written.
         pub files: Vec<PathBuf> => Argument::list(Argument::path()).default(Vec::<String>::new()),
-        /// Further units of the service with inputs of their own, seen to after `units`.
+        /// Further units of the service with inputs of their own.
         pub also: Vec<Group> => Argument::list(Argument::options::<Group>()).default(json!([])),
         /// Whether these are all units and files of the service: others that the ledger has for it are stopped, disabled and removed.
         pub exclusive: bool => Argument::bool().default(false),
