@@ -80,6 +80,8 @@ fn ansible_shows_the_mistake_and_contacts_no_host() {
         "ansible.cfg",
         &configuration.replace("inventory/minicluster", env!("CARGO_BIN_EXE_minicluster")),
     );
+    std::os::unix::fs::symlink(root.join("callback_plugins"), path.join("callback_plugins"))
+        .expect("it is writable");
     let play = || {
         let bin = root.join(".venv/bin");
         let mut command = Command::new(bin.join("ansible-playbook"));
@@ -107,9 +109,16 @@ fn repository() -> (tempfile::TempDir, std::path::PathBuf) {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let home = directory.path().join("home");
     std::fs::create_dir_all(home.join("inventory")).expect("it is writable");
-    for name in
-        ["ansible.cfg", "services.example.yml", "site.yml", "rotate.yml", "restore.yml", "purge.yml", "roles"]
-    {
+    for name in [
+        "ansible.cfg",
+        "callback_plugins",
+        "services.example.yml",
+        "site.yml",
+        "rotate.yml",
+        "restore.yml",
+        "purge.yml",
+        "roles",
+    ] {
         std::os::unix::fs::symlink(root.join(name), home.join(name)).expect("it is writable");
     }
     std::fs::copy(env!("CARGO_BIN_EXE_minicluster"), home.join("inventory/minicluster"))
@@ -177,9 +186,13 @@ fn a_directory_of_ones_own_is_one_that_ansible_understands() {
     assert_eq!(init(&["init", "own"]), "own: nothing was missing\n");
     // Written by an earlier version.
     let settings = std::fs::read_to_string(own.join("ansible.cfg")).expect("it is there");
-    write(&own, "ansible.cfg", &settings.replace("task_timeout = 600\n", ""));
+    let plugins = settings.lines().find(|it| it.starts_with("callback_plugins = /")).expect("a whole path");
+    let earlier = settings.replace("task_timeout = 600\n", "").replace(&format!("{plugins}\n"), "");
+    write(&own, "ansible.cfg", &earlier);
     let said = init(&["init", "own"]);
-    assert!(said.contains("ansible.cfg lacks `task_timeout = 600`: add it"), "{said}");
+    for lacking in ["task_timeout = 600", plugins] {
+        assert!(said.contains(&format!("ansible.cfg lacks `{lacking}`: add it")), "{said}");
+    }
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::workspace::Paths;
 /// Playbooks that an operator runs. Ansible looks for `group_vars` and `roles` beside them.
 const PLAYBOOKS: [&str; 4] = ["site.yml", "rotate.yml", "restore.yml", "purge.yml"];
 /// Settings whose values are paths.
-const PATHS: [&str; 4] = ["inventory", "library", "action_plugins", "roles_path"];
+const PATHS: [&str; 5] = ["inventory", "library", "action_plugins", "callback_plugins", "roles_path"];
 
 /// Options of `init`.
 #[derive(Args)]
@@ -56,7 +56,7 @@ pub(super) fn run(options: &Options) -> Result<Answer, Failure> {
     let own = read_text(&directory.join("ansible.cfg"))?.unwrap_or_default();
     let inventories = own.lines().filter_map(|it| it.strip_prefix("inventory = "));
     if inventories.map(Path::new).any(|it| it.starts_with(&home)) {
-        let usual = read_text(&home.join("ansible.cfg"))?.unwrap_or_default();
+        let usual = settings(&read_text(&home.join("ansible.cfg"))?.unwrap_or_default(), &home);
         let lacks = usual.lines().filter(|it| it.split_once(" = ").is_some_and(|(name, _)| !has(&own, name)));
         let say = |it| format!("ansible.cfg lacks `{it}`: add it, or remove the file and run this again");
         notes.extend(lacks.map(say));

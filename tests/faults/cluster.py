@@ -117,7 +117,9 @@ class Cluster:
         self.name, self.subnet = os.environ.get("FAULTS_CLUSTER", f"{name} {subnet}").split()
         self.count = count
         self.directory = ROOT / ".cache/clusters" / self.name
+        # Ansible's own output: it names each task and each host as they happen.
         self.environment = dict(os.environ, ANSIBLE_CONFIG=str(ROOT / "ansible.cfg"), ANSIBLE_NOCOLOR="1",
+                                ANSIBLE_STDOUT_CALLBACK="default",
                                 ANSIBLE_ROLES_PATH=f"{ROOT}/roles:{ROOT}/tests/faults/roles")
         self.close()
         kept = self.kept(services) if converged else None
