@@ -8,6 +8,7 @@ mod support;
 mod action_plugins;
 mod argument_spec;
 mod become_user;
+mod cli;
 mod docs;
 mod earlier;
 mod election;
