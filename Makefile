@@ -8,7 +8,7 @@
 #                 and damaged input, of seeds that nobody has tried (make test: always the same)
 # make bench      measurements, one table
 # make requirements   what Python packages a changed requirements.in needs, with hashes
-# make dist       the shipped build, with its size checked, and the bundle that machines boot from
+# make dist       the shipped build, with its size checked, completions, manual pages, and the bundle that machines boot from
 #                 (operator=DIRECTORY: with the services.yml, group_vars and roles of your cluster)
 
 SHELL := bash
@@ -142,6 +142,11 @@ faults-test_%: check-docker quick
 dist: install
 	@mkdir -p dist; $(call put_host_modules,dist); $(call put_minicluster,dist,dist)
 	tests/shipped dist $(host_modules) $(control_modules)
+	@mkdir -p dist/completions
+	dist/minicluster completions bash >dist/completions/minicluster.bash
+	dist/minicluster completions zsh >dist/completions/_minicluster
+	dist/minicluster completions fish >dist/completions/minicluster.fish
+	dist/minicluster man dist/man/man1
 	bootstrap/bundle dist/minicluster.tar.gz $(operator)
 
 bench: install

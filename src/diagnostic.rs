@@ -49,18 +49,21 @@ impl Diagnostic {
     pub fn of_file(file: &Arc<str>, message: impl Into<String>) -> Self {
         Self::new(file, Location::default(), message)
     }
+
+    /// Where it is, as far as that is known: `services.yml:12:5:`.
+    pub fn place(&self) -> String {
+        let Self { file, line, column, .. } = self;
+        match (line, column) {
+            (0, _) => format!("{file}:"),
+            (_, 0) => format!("{file}:{line}:"),
+            _ => format!("{file}:{line}:{column}:"),
+        }
+    }
 }
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}:", self.file)?;
-        if self.line > 0 {
-            write!(formatter, "{}:", self.line)?;
-            if self.column > 0 {
-                write!(formatter, "{}:", self.column)?;
-            }
-        }
-        write!(formatter, " {}", self.message)
+        write!(formatter, "{} {}", self.place(), self.message)
     }
 }
 

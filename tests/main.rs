@@ -9,6 +9,7 @@ mod action_plugins;
 mod argument_spec;
 mod become_user;
 mod callback;
+mod cli;
 mod docs;
 mod earlier;
 mod election;

@@ -1,27 +1,26 @@
 //! What a command ends with: a text and a status, or mistakes.
 
-use std::fmt;
-
+use super::text::{Style, Text};
 use crate::diagnostic::Diagnostics;
 
 /// What a command prints, and the exit status of the program.
 #[derive(Debug)]
-pub struct Answer {
+pub(super) struct Answer {
     /// For standard output.
-    pub text: String,
+    pub(super) text: Text,
     /// Exit status.
-    pub status: u8,
+    pub(super) status: u8,
 }
 
-impl From<String> for Answer {
-    fn from(text: String) -> Self {
-        Self { text, status: 0 }
+impl<T: Into<Text>> From<T> for Answer {
+    fn from(text: T) -> Self {
+        Self { text: text.into(), status: 0 }
     }
 }
 
 /// Why a command could not do its work; nothing was printed or written.
 #[derive(Debug)]
-pub enum Failure {
+pub(super) enum Failure {
     /// Mistakes in the operator's files.
     Mistakes(Diagnostics),
     /// Anything else.
@@ -52,14 +51,22 @@ impl From<anyhow::Error> for Failure {
     }
 }
 
-impl fmt::Display for Failure {
-    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+impl Failure {
+    /// For standard error: what is wrong stands out by its place.
+    pub(super) fn text(&self) -> Text {
+        let mut text = Text::default();
         match self {
             Self::Mistakes(mistakes) => {
-                let lines: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
-                formatter.write_str(&lines.join("\n"))
+                for mistake in mistakes {
+                    text.push(Style::Error.of(mistake.place()));
+                    text.push(format!(" {}\n", mistake.message));
+                }
             }
-            Self::Other(message) => write!(formatter, "minicluster: {message}"),
+            Self::Other(message) => {
+                text.push(Style::Error.of("minicluster:"));
+                text.push(format!(" {message}\n"));
+            }
         }
+        text
     }
 }

@@ -9,6 +9,7 @@ use super::answer::{Answer, Failure};
 use super::data_home;
 use super::files::Files;
 use super::table::counted;
+use super::text::Text;
 use crate::ansible::files;
 use crate::diagnostic::Diagnostic;
 use crate::services::{self, Services};
@@ -29,11 +30,13 @@ pub(super) struct Options {
 pub(super) fn run(files: Files, options: &Options) -> Result<Answer, Failure> {
     if options.without_hosts {
         let services = Services::checked(files.paths().services.as_deref())?;
-        let mut lines: Vec<String> =
-            services::unserved(&services).iter().map(|it| format!("warning: {it}")).collect();
-        lines.extend(open_to_all(&services));
-        lines.push(format!("{}: no errors\n", counted(services.services.len(), "service")));
-        return Ok(lines.join("\n").into());
+        let mut text = Text::default();
+        for warning in services::unserved(&services) {
+            text.warn(warning);
+        }
+        text.push(open_to_all(&services));
+        text.push(format!("{}: no errors\n", counted(services.services.len(), "service")));
+        return Ok(text.into());
     }
     let roles = role_directories();
     let workspace = files.workspace()?;
@@ -54,26 +57,31 @@ pub(super) fn run(files: Files, options: &Options) -> Result<Answer, Failure> {
             services.iter().map(|(name, defined)| (name.clone(), json!(defined.service))).collect();
         return Ok(format!("{:#}\n", json!(shown)).into());
     }
-    let mut lines: Vec<String> =
-        workspace.warnings().iter().map(|warning| format!("warning: {warning}")).collect();
-    lines.extend(open_to_all(&workspace.services));
+    let mut text = Text::default();
+    for warning in workspace.warnings() {
+        text.warn(warning);
+    }
+    text.push(open_to_all(&workspace.services));
     let read = workspace.paths.playbook_directories();
-    lines.extend(unread(&workspace.paths.hosts, &read).map(|it| format!("warning: {it}")));
+    if let Some(warning) = unread(&workspace.paths.hosts, &read) {
+        text.warn(warning);
+    }
     let services = counted(workspace.demands.0.len(), "service");
     let hosts = counted(workspace.hosts.len(), "host");
-    lines.push(format!("{services} on {hosts}: no errors\n"));
-    Ok(lines.join("\n").into())
+    text.push(format!("{services} on {hosts}: no errors\n"));
+    Ok(text.into())
 }
 
 /// Which servers take every certificate: what may be meant, but should be known.
-fn open_to_all(services: &Services) -> Option<String> {
+fn open_to_all(services: &Services) -> String {
     let open = services::open_to_all(services);
-    (!open.is_empty()).then(|| {
-        format!(
-            "note: every certificate of the cluster is a client of {}; `clients` in services.yml says whose may be",
-            open.join(", ")
-        )
-    })
+    if open.is_empty() {
+        return String::new();
+    }
+    format!(
+        "note: every certificate of the cluster is a client of {}; `clients` in services.yml says whose may be\n",
+        open.join(", ")
+    )
 }
 
 /// Where Ansible looks for roles when it is called here: nowhere that is known without its settings.

@@ -5,7 +5,8 @@ use clap::Subcommand;
 use super::answer::{Answer, Failure};
 use super::files::{Files, With};
 use super::{
-    certs, check, enrol, explain, handover, init, keys, lock, members, plan, purge, rebalance, user_data,
+    certs, check, completions, enrol, explain, handover, init, keys, lock, man, members, plan, purge,
+    rebalance, user_data,
 };
 use crate::services::schema;
 
@@ -16,7 +17,7 @@ pub(super) enum Command {
     Init(init::Options),
     /// Read all files and report every error in them; change nothing
     Check(With<check::Options>),
-    /// Show what moves, comes and goes, compared with services.lock; change nothing
+    /// Show what moves, comes and goes, compared with services.lock, and what becomes of data; change nothing
     Plan(With<plan::Options>),
     /// Show why a service runs where it runs
     Explain(With<explain::Options>),
@@ -42,6 +43,10 @@ pub(super) enum Command {
     Handover(handover::Options),
     /// Print a JSON Schema of services.yml for editors
     Schema,
+    /// Print the script with which a shell completes commands and options
+    Completions(completions::Options),
+    /// Write the manual pages, one for each command
+    Man(man::Options),
 }
 
 impl Command {
@@ -61,6 +66,8 @@ impl Command {
             Self::Enrol(options) => enrol::run(options),
             Self::Handover(options) => handover::run(options),
             Self::Members(it) => it.run(files, members::run),
+            Self::Completions(options) => completions::run(&options),
+            Self::Man(options) => man::run(&options),
             Self::Schema => Ok(format!("{:#}\n", schema()).into()),
         }
     }

@@ -3,7 +3,8 @@
 use clap::Args;
 
 use super::answer::{Answer, Failure};
-use super::table::{counted, listed, table};
+use super::table::{counted, heading, listed, table};
+use super::text::{Part, Text};
 use crate::ansible::nearest;
 use crate::placement::{Index, Row, Verdict, explain};
 use crate::services::Service;
@@ -37,11 +38,13 @@ pub(super) fn run(workspace: &Workspace, options: &Options) -> Result<Answer, Fa
     };
     let Workspace { cluster, demands, placement, lock, .. } = workspace;
     let rows = explain(cluster, demands, placement, lock, at);
-    Ok(format!("{}\n{}", heading(workspace, at, &defined.service), hosts(workspace, at, &rows)).into())
+    let mut text = Text::from(wanted(workspace, at, &defined.service) + "\n");
+    text.append(hosts(workspace, at, &rows));
+    Ok(text.into())
 }
 
 /// What is asked for.
-fn heading(workspace: &Workspace, at: Index, service: &Service) -> String {
+fn wanted(workspace: &Workspace, at: Index, service: &Service) -> String {
     let (demand, assignment) = (&workspace.demands.0[at], &workspace.placement.assignments[at]);
     let names: Vec<String> =
         assignment.hosts.iter().map(|&host| workspace.cluster.name(host).to_owned()).collect();
@@ -78,22 +81,24 @@ fn heading(workspace: &Workspace, at: Index, service: &Service) -> String {
 
 /// The hosts, those that run it first: how many services each runs, and how many instances of those with a limited
 /// number, by which the load is evened out.
-fn hosts(workspace: &Workspace, at: Index, rows: &[Row]) -> String {
+fn hosts(workspace: &Workspace, at: Index, rows: &[Row]) -> Text {
     let bound = workspace.placement.bound;
     let spread = workspace.demands.0[at].zones.is_some();
-    let mut lines = vec![vec!["HOST".to_owned(), "RANK".into(), "SERVICES".into(), "LIMITED".into()]];
-    if spread {
-        lines[0].push("ZONE".into());
-    }
-    lines[0].push("WHY".into());
+    let names: &[&str] = if spread {
+        &["HOST", "RANK", "SERVICES", "LIMITED", "ZONE", "WHY"]
+    } else {
+        &["HOST", "RANK", "SERVICES", "LIMITED", "WHY"]
+    };
+    let mut lines = vec![heading(names)];
     for row in rows {
         let rank = row.rank.map_or("-".into(), |rank| rank.to_string());
         let placement = &workspace.placement;
         let runs = placement.assignments.iter().filter(|it| it.hosts.contains(&row.host)).count().to_string();
         let limited = format!("{} of {bound}", placement.load[row.host]);
-        let mut line = vec![workspace.cluster.name(row.host).to_owned(), rank, runs, limited];
+        let mut line: Vec<Part> =
+            vec![workspace.cluster.name(row.host).into(), rank.into(), runs.into(), limited.into()];
         if spread {
-            line.push(row.zone.clone().unwrap_or_else(|| "-".into()));
+            line.push(row.zone.as_deref().unwrap_or("-").into());
         }
         line.push(match &row.verdict {
             Verdict::Kept => "runs it: kept by services.lock".into(),
@@ -102,8 +107,8 @@ fn hosts(workspace: &Workspace, at: Index, rows: &[Row]) -> String {
             Verdict::Free => "could run it".into(),
             Verdict::Full => "full: carries as many limited instances as a host should".into(),
             Verdict::OutsideGroups => "not in its groups".into(),
-            Verdict::WithoutLeader(leader) => format!("does not run '{leader}'"),
-            Verdict::Apart(other) => format!("runs '{other}'"),
+            Verdict::WithoutLeader(leader) => format!("does not run '{leader}'").into(),
+            Verdict::Apart(other) => format!("runs '{other}'").into(),
         });
         lines.push(line);
     }

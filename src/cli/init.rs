@@ -151,7 +151,8 @@ fn settings(text: &str, home: &Path) -> String {
     text.lines().map(|it| line(it) + "\n").collect()
 }
 
-fn write(path: &Path, text: String) -> Result<()> {
+/// Writes a file that everyone may read, and makes its directory where it is missing.
+pub(super) fn write(path: &Path, text: String) -> Result<()> {
     if let Some(folder) = path.parent().filter(|it| !it.as_os_str().is_empty() && !it.is_dir()) {
         Directory { path: folder.into(), attributes: Attributes::mode(0o755) }.plan()?.apply()?;
     }

@@ -10,7 +10,8 @@ use super::answer::{Answer, Failure};
 use super::data_home;
 use super::files::Files;
 use super::private_dir::PrivateDir;
-use super::table::{counted, table};
+use super::table::{counted, heading, table};
+use super::text::Style;
 use crate::ansible::files;
 use crate::ssh::{
     control::{
@@ -50,12 +51,16 @@ pub(super) fn run(files: Files, options: &Options) -> Result<Answer, Failure> {
         );
     }
     let now = OffsetDateTime::now_utc();
-    let mut rows = vec![["FINGERPRINT", "STATE", "AGE", "HOSTS"].map(str::to_owned).to_vec()];
+    let mut rows = vec![heading(&["FINGERPRINT", "STATE", "AGE", "HOSTS"])];
     rows.extend(entries.iter().map(|it| {
         let age = it.since.map(|since| format!("{} d", (now - since.0).whole_days())).unwrap_or_default();
-        vec![it.fingerprint.clone(), it.state.into(), age, hosts(it)]
+        // Both until the rotation has ended.
+        let style = if matches!(it.state, "coming" | "going") { Style::Warning } else { Style::Plain };
+        vec![it.fingerprint.clone().into(), style.of(it.state), age.into(), hosts(it).into()]
     }));
-    Ok(format!("{}{}\n", table(&rows), counted(entries.len(), "key")).into())
+    let mut text = table(&rows);
+    text.push(format!("{}\n", counted(entries.len(), "key")));
+    Ok(text.into())
 }
 
 /// Before the first rotation: the key that Ansible opens the hosts with, of which nothing is on record.

@@ -5,6 +5,7 @@ use std::process::Command;
 use clap::Args;
 
 use super::answer::{Answer, Failure};
+use super::text::Text;
 use crate::services::ServiceName;
 use crate::workspace::Workspace;
 
@@ -50,5 +51,5 @@ pub(super) fn run(workspace: &Workspace, options: &Options) -> Result<Answer, Fa
     let status = ansible.arg(playbook).args(["--extra-vars", &variables]).args(arguments).status();
     let status = status.map_err(|error| format!("cannot run ansible-playbook: {error}"))?;
     let status = status.code().and_then(|it| u8::try_from(it).ok()).unwrap_or(1);
-    Ok(Answer { text: String::new(), status })
+    Ok(Answer { text: Text::default(), status })
 }

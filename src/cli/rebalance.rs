@@ -41,14 +41,14 @@ pub(super) fn run(files: Files, options: &Options) -> Result<Answer, Failure> {
     let before = spread(&placement.load);
     let moves = rebalance(cluster, demands, &mut placement, options.moves, options.stateful);
     let lock = Lock::of(cluster, demands, &placement, &workspace.uids);
-    let mut text = vec![
-        plan::show(&Plan::between(&workspace.new_lock(), &lock, |name| workspace.is_stateful(name))),
-        format!(
-            "Limited instances on a host: {before} before, {} after {}\n",
-            spread(&placement.load),
-            counted(moves, "move")
-        ),
-    ];
+    let plan = Plan::between(&workspace.new_lock(), &lock, |name| workspace.is_stateful(name));
+    let mut text = plan::data(&plan);
+    text.append(plan::show(&plan));
+    text.push(format!(
+        "Limited instances on a host: {before} before, {} after {}\n",
+        spread(&placement.load),
+        counted(moves, "move")
+    ));
     if options.write {
         let refused = workspace.refusals(false);
         if !refused.is_empty() {
@@ -57,9 +57,8 @@ pub(super) fn run(files: Files, options: &Options) -> Result<Answer, Failure> {
         record::plan(&workspace.paths.lock, &lock)?.apply()?;
     } else if moves > 0 {
         text.push(
-            "Nothing is written: '--write' records this, and the next run of site.yml carries it out\n"
-                .into(),
+            "Nothing is written: '--write' records this, and the next run of site.yml carries it out\n",
         );
     }
-    Ok(text.concat().into())
+    Ok(text.into())
 }

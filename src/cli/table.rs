@@ -1,19 +1,33 @@
 //! Text in columns.
 
-/// Rows with columns aligned to the left; the last column is as long as it is.
-pub(super) fn table(rows: &[Vec<String>]) -> String {
-    let width =
-        |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
-    let mut text = String::new();
+use super::text::{Part, Style, Text};
+
+/// The first row, with the names of the columns.
+pub(super) fn heading(names: &[&str]) -> Vec<Part> {
+    names.iter().map(|it| Style::Heading.of(*it)).collect()
+}
+
+/// Rows with columns aligned to the left; nothing follows the last text of a line.
+pub(super) fn table(rows: &[Vec<Part>]) -> Text {
+    let mut widths = Vec::new();
     for row in rows {
-        let mut line = String::new();
-        for (column, cell) in row.iter().enumerate() {
-            let padding = width(column).unwrap_or_default().saturating_sub(cell.chars().count());
-            line += cell;
-            line += &" ".repeat(padding + 2);
+        widths.resize(widths.len().max(row.len()), 0);
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.text.chars().count().max(*width);
         }
-        text += line.trim_end();
-        text.push('\n');
+    }
+    let mut text = Text::default();
+    for row in rows {
+        let filled = row.iter().rposition(|it| !it.text.trim_end().is_empty());
+        for (column, cell) in row.iter().enumerate().take(filled.map_or(0, |it| it + 1)) {
+            if Some(column) == filled {
+                text.push(cell.style.of(cell.text.trim_end()));
+            } else {
+                text.push(cell.clone());
+                text.push(" ".repeat(widths[column] - cell.text.chars().count() + 2));
+            }
+        }
+        text.push("\n");
     }
     text
 }

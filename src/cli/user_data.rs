@@ -10,7 +10,8 @@ use clap::Args;
 
 use super::answer::{Answer, Failure};
 use super::data_home;
-use crate::ansible::{files, printable};
+use super::text::{Text, colours};
+use crate::ansible::files;
 use crate::user_data::{Bundle, Request, Shared, check_public_key, render};
 
 /// Options of `user-data`.
@@ -93,7 +94,9 @@ pub(super) fn run(options: Options) -> Result<Answer, Failure> {
     let text = render(&request, &shared)?.to_string();
     if let Some(warning) = request.warning() {
         // Standard output is the boot configuration; nothing can be done if standard error is closed.
-        let _ = writeln!(stderr().lock(), "warning: {}", printable(&warning));
+        let mut text = Text::default();
+        text.warn(&warning);
+        let _ = write!(stderr().lock(), "{}", text.shown(colours(&stderr())));
     }
     Ok(text.into())
 }
