@@ -282,13 +282,14 @@ fn what_a_host_says_is_data() {
         format!(r#"{{"changed": true, "msg": {deep}, "units": [1], "diff": [{{"before": 3, "after": 4}}]}}"#),
         "[1]".to_owned(),
     ];
-    let tasks: String = answers
+    let tasks = answers
         .iter()
         .map(|it| {
             let text = serde_json::to_string(it).unwrap();
             format!("    - {{says: {{text: {text}}}, ignore_errors: true}}\n    - {{service_units: {{text: '{{{{ item }}}}'}}, loop: [{text}], ignore_errors: true}}\n")
         })
-        .collect();
+        .collect::<Vec<_>>()
+        .concat();
     let secret = r#"    - {says: {text: "{{ lookup('file', 'changed') }}"}, no_log: true, loop: "{{ [lookup('file', 'changed')] }}"}
     - {says: {text: "{{ lookup('file', 'failed') }}"}, no_log: true, ignore_errors: true}
     - {says: {text: "{{ lookup('file', 'failed') }}"}, no_log: true, ignore_errors: true, loop: [1]}
@@ -329,9 +330,9 @@ fn on_a_terminal_the_line_of_the_play_is_updated_in_place() {
     for (variable, value) in [("ANSIBLE_NOCOLOR", "1"), ("NO_COLOR", "1"), ("X", "")] {
         let (said, status) = project.on_terminal(&[(variable, value)]);
         assert_eq!((status, said.contains(ESCAPE)), (0, variable == "X"), "{said}");
-        let states: Vec<_> = said.split('\r').filter(|it| it.starts_with("Work: ")).collect();
+        let lines: Vec<_> = said.split('\r').filter(|it| it.starts_with("Work: ")).collect();
         let waits = |it: &&&str| it.contains("0/2 hosts, ") && it.ends_with(" s: Wait");
-        assert!(states.iter().filter(waits).count() > 2, "it goes on while nothing happens: {states:?}");
+        assert!(lines.iter().filter(waits).count() > 2, "it goes on while nothing happens: {lines:?}");
         let timeless = timeless(&said);
         for part in ["\rWork: 2/2 hosts, _ s: Wait", "\rWork: 2/2 hosts, 2 changed, _ s: Change"] {
             assert!(timeless.contains(part), "{part}: {said}");
