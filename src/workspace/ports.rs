@@ -82,7 +82,7 @@ mod tests {
             ["alertmanager/tasks/main.yml", "common/tasks/node_exporter.yml", "prometheus/tasks/main.yml"];
         for file in files {
             let text = fs::read_to_string(roles.join(file)).unwrap();
-            let service = text.split("front_service: ").nth(1).unwrap().lines().next().unwrap();
+            let service = text.split(" service: ").nth(1).unwrap().split_whitespace().next().unwrap();
             let mut seen = 0;
             for rest in text.split("backend: ").skip(1) {
                 let port = rest.split(|it: char| !it.is_ascii_digit()).next().unwrap().parse().unwrap();
