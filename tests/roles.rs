@@ -52,6 +52,14 @@ fn every_role_has_the_same_files() {
 }
 
 #[test]
+fn a_template_is_named_as_one() {
+    let in_role = |role: PathBuf| fs::read_dir(role.join("templates")).into_iter().flatten();
+    let named: Vec<PathBuf> = roles().into_iter().flat_map(in_role).map(|it| it.unwrap().path()).collect();
+    let strange: Vec<_> = named.iter().filter(|it| it.extension().is_none_or(|it| it != "j2")).collect();
+    assert!(named.len() > 10 && strange.is_empty(), "end these with .j2: {strange:?}");
+}
+
+#[test]
 fn defaults_are_what_argument_specs_document() {
     for role in roles() {
         let defaults = keys(&yaml(&role.join("defaults/main.yml")));
@@ -206,7 +214,7 @@ fn what_is_notified_exists() {
 /// Alertmanager takes only an address, and would look for one by netlink, which its unit forbids.
 #[test]
 fn alertmanager_advertises_an_address_also_where_only_names_are_known() {
-    let program = root().join("roles/alertmanager/templates/address");
+    let program = root().join("roles/alertmanager/templates/address.j2");
     for (arguments, advertised) in [
         (&["10.0.0.1", "10.0.0.2"][..], Some("10.0.0.1:9094")),
         (&["[fe80::1]", "[fe80::2]"], Some("[fe80::1]:9094")),

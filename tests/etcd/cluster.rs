@@ -253,7 +253,7 @@ impl Cluster {
         fs::set_permissions(&etcdctl, fs::Permissions::from_mode(0o755)).unwrap();
         let mut guard = Command::new("sh");
         guard
-            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/roles/etcd/templates/guard"))
+            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/roles/etcd/templates/guard.j2"))
             .args([&name(host), "1"])
             .args((0..self.hosts.len()).filter(|it| *it != host).map(|it| self.client_url(it)));
         let output = guard.env("PATH", format!("{}:{}", bin.display(), self.path)).output().unwrap();
