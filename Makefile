@@ -1,6 +1,6 @@
 # make            build all programs and install them where Ansible finds them
 # make target=aarch64-unknown-linux-musl    the modules for hosts of another architecture, see docs/limits.md
-# make demo       five local hosts become a cluster; make demo-down removes them
+# make demo       five local hosts become a cluster; make demo-down removes them (install=yes: and what this machine lacks for it)
 # make demo-bootstrap   three machines, given nothing but a boot configuration, become one; make demo-bootstrap-down
 # make check      formats, lints, unit and process tests: what to run before every commit
 # make test       everything CI runs, two parts side by side; each prints what it says when it has ended
@@ -47,7 +47,7 @@ jobs ?= $(if $(FAULTS_CLUSTER),1,2)
 # make's own output of parts is kept together; the first that fails ends it, after those that run already.
 beside = +@$(MAKE) --no-print-directory --jobs=$(jobs) --output-sync=target
 shell_programs = .ci/run bootstrap/ansible bootstrap/boot bootstrap/bundle bootstrap/lead \
-  $(addprefix molecule/node/,cluster demo demo-bootstrap image machines) $(addprefix molecule/bootstrap/,handover reboot up)
+  $(addprefix molecule/node/,cluster demo demo-bootstrap image machines tools) $(addprefix molecule/bootstrap/,handover reboot up)
 
 .PHONY: install requirements build quick plugin faults demo demo-down demo-bootstrap demo-bootstrap-down test lint unit soak molecule check
 .PHONY: bench dist check-tools check-docker
@@ -153,14 +153,7 @@ bench: install
 	bench/run
 
 check-tools:
-	@missing=; need() { command -v "$$1" >/dev/null || { echo "$$1 is missing: $$2" >&2; missing=1; }; }; \
-	need cargo "install Rust 1.89 or newer, https://rustup.rs"; \
-	need cc "apt-get install gcc libc6-dev"; \
-	need python3 "apt-get install python3-venv"; \
-	need ssh "apt-get install openssh-client"; \
-	python3 -c 'import venv, ensurepip' 2>/dev/null || { echo "python's venv is missing: apt-get install python3-venv" >&2; missing=1; }; \
-	[ -z "$$missing" ]
+	@molecule/node/tools build $(if $(filter yes,$(install)),--install)
 
 check-docker:
-	@command -v docker >/dev/null || { echo "docker is missing: apt-get install docker.io" >&2; exit 1; }
-	@docker info >/dev/null 2>&1 || { echo "docker does not answer: start its daemon, or join the group docker" >&2; exit 1; }
+	@molecule/node/tools docker $(if $(filter yes,$(install)),--install)

@@ -134,3 +134,25 @@ fn every_target_of_make_can_be_read() {
         }
     }
 }
+
+#[test]
+fn what_is_missing_to_build_is_one_line() {
+    let bin = tempfile::tempdir().unwrap();
+    for name in ["bash", "env", "id"] {
+        let found = std::env::split_paths(&std::env::var_os("PATH").unwrap())
+            .map(|it| it.join(name))
+            .find(|it| it.exists());
+        std::os::unix::fs::symlink(found.unwrap(), bin.path().join(name)).unwrap();
+    }
+    let tools = |what: &str| {
+        let mut command =
+            std::process::Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/molecule/node/tools"));
+        let output = command.arg(what).env("PATH", bin.path()).output().unwrap();
+        assert!(!output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let line = "apt-get install --yes --no-install-recommends gcc libc6-dev openssh-client python3-venv";
+    let said = tools("build");
+    assert!(said.contains(&format!("{line}\n")) && said.contains("https://rustup.rs"), "{said}");
+    assert!(tools("docker").contains(&format!("{line} docker.io\n")));
+}
