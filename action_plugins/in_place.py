@@ -208,7 +208,8 @@ class ActionModule(NormalAction):
             result = super().run(tmp, task_vars)
         finally:
             task.args = arguments
-        if result.get("failed"):
+        # What could not be written has stopped nothing.
+        if result.get("down"):
             turns.note_failure()
         if not (held := result.get("held")):
             return result

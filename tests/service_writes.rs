@@ -155,3 +155,51 @@ fn killed_anywhere_the_next_run_finishes() {
         assert_eq!(candidates, 2, "{point}: nothing is left over");
     }
 }
+
+/// What its role once recorded, and now says is a package's, stays, and is recorded no more.
+#[test]
+fn a_file_that_became_a_packages_stays() {
+    let host = host();
+    let default = host.path("default");
+    service(&host, "one", "one").with("write", json!([])).with("files", json!([default])).run();
+    let answer = service(&host, "one", "one").converges(host.root());
+    assert!(default.exists() && answer.0["dropped"]["files"] == json!([]), "{answer:?}");
+    let files = host.ledger()["services"]["web"]["files"].clone();
+    assert!(!files.as_array().unwrap().contains(&json!(default)), "turndown would take it: {files}");
+}
+
+#[test]
+fn a_drop_in_that_goes_restarts_its_unit_at_once() {
+    let host = host();
+    let limits = file(&host, "etc/web.service.d/60-limits.conf", "[Service]\n", json!({"restart": false}));
+    let write =
+        |more: &[&Value]| service(&host, "one", "one").with("write", json!(more)).with("also", json!([]));
+    write(&[&limits]).run();
+    host.commands();
+    assert_eq!(
+        write(&[]).with("hold", true).run().0["held"],
+        json!(["web.service"]),
+        "it waits for its turn"
+    );
+    assert!(host.path("etc/web.service.d/60-limits.conf").exists());
+    let answer = write(&[]).converges(host.root());
+    assert_eq!(answer.0["units"]["web.service"], "restarted (its definition has changed)");
+    assert!(!host.path("etc/web.service.d/60-limits.conf").exists());
+    assert_eq!(host.state("web.service")["starts"], 2);
+}
+
+/// The other unit was restarted, and is not once more.
+#[test]
+fn a_refused_reload_costs_the_other_units_nothing() {
+    let host = host();
+    service(&host, "one", "one").run();
+    host.unit("front.service", "Fail=reload");
+    service(&host, "one", "one").run();
+    for _ in 0..2 {
+        let message = service(&host, "two", "two").fail();
+        assert!(message.contains("reload -- front.service failed"), "{message}");
+        assert_eq!(host.state("web.service")["starts"], 2);
+    }
+    host.unit("front.service", "");
+    assert_eq!(service(&host, "two", "two").run().0["units"]["web.service"], "unchanged");
+}

@@ -126,6 +126,20 @@ fn a_task_that_writes_and_waits_for_its_turn_says_both() {
     }
 }
 
+/// It has stopped nothing: the others have their turn.
+#[test]
+fn where_a_file_cannot_be_written_the_others_are_restarted() {
+    let hosts = hosts(3);
+    fs::create_dir_all(hosts[0].path("config/web.service/in the way")).unwrap();
+    let me = rustix::process::getuid().as_raw().to_string();
+    let file = json!({"path": "{{ root }}/config/web.service", "content": "new", "owner": me, "group": me});
+    let answers = play(&hosts, &json!({"write": [file], "settle": 0}));
+    assert_eq!(answers[0]["failed"], true, "{answers:?}");
+    for answer in &answers[1..] {
+        assert_eq!(answer["units"]["web.service"], "restarted (what it reads has changed)", "{answers:?}");
+    }
+}
+
 #[test]
 fn first_starts_take_no_turns() {
     let hosts: Vec<_> = (0..3).map(|_| Host::new()).collect();

@@ -26,7 +26,7 @@ pub mod secret;
 pub use arguments::{Argument, Arguments, Kind, Spec, take};
 pub use module::{Module, Task};
 pub use nearest::nearest;
-pub use outcome::{Diff, Outcome};
+pub use outcome::{Diff, Failure, Outcome};
 pub use printable::printable;
 pub use program::run;
 pub use reports::{LIMIT as REPORT_LIMIT, Reports};

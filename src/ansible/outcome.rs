@@ -1,5 +1,10 @@
 //! What a module reports: the one JSON object on standard output.
 
+use std::{
+    error::Error,
+    fmt::{self, Display, Formatter},
+};
+
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -21,6 +26,23 @@ pub struct Outcome {
     #[serde(flatten)]
     pub values: Map<String, Value>,
 }
+
+/// An error that says more than its message.
+#[derive(Debug)]
+pub struct Failure {
+    /// For a person.
+    pub message: String,
+    /// The result's values beside it.
+    pub values: Map<String, Value>,
+}
+
+impl Display for Failure {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.message)
+    }
+}
+
+impl Error for Failure {}
 
 /// One file or object before and after.
 #[derive(Clone, Debug, Default, Serialize, PartialEq)]

@@ -15,7 +15,8 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Arguments, Module, Outcome, Spec, Task, convert, files, help, limit, printable::make_printable, secret,
+    Arguments, Failure, Module, Outcome, Spec, Task, convert, files, help, limit, printable::make_printable,
+    secret,
 };
 
 /// What must not be shown. Also the panic hook needs it, so it is the process's.
@@ -64,7 +65,11 @@ fn live(module: &Described, arguments: Vec<OsString>) -> ExitCode {
     match argument.context("no arguments file given; see --help").and_then(|it| answer(module, &it)) {
         Ok(outcome) => print_result(json!(outcome)),
         Err(error) => {
-            print_result(failure(&format!("{error:#}")));
+            let mut result = failure(&format!("{error:#}"));
+            if let (Some(more), Value::Object(result)) = (error.downcast_ref::<Failure>(), &mut result) {
+                result.extend(more.values.clone());
+            }
+            print_result(result);
             ExitCode::FAILURE
         }
     }

@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use anyhow::{Result, bail};
+use serde_json::{Map, json};
 
 use super::{
     Ledger,
@@ -12,7 +13,7 @@ use super::{
     systemd,
     waiting::{restarts, wait},
 };
-use crate::ansible::fault;
+use crate::ansible::{Failure, fault};
 
 /// Makes systemd know the units as they are on disk, and sets whether they start with the host.
 pub(super) fn prepare(ledger: &Ledger, actions: &[Action], running: bool) -> Result<()> {
@@ -66,18 +67,26 @@ pub(super) fn start(ledger: &mut Ledger, requests: &[Request], actions: &[Vec<Ac
     if !failed.is_empty() {
         systemd::systemctl(&[&["reset-failed", "--"], failed.as_slice()].concat())?;
     }
+    let mut refused = Ok(());
     for verb in ["start", "restart", "reload"] {
         let units = names(actions, |it| it.verb == Some(verb));
         if !units.is_empty() {
             // A reload says at once whether it was refused; for the others `wait` watches.
             let option: &[&str] = if verb == "reload" { &[] } else { &["--no-block"] };
-            systemd::systemctl(&[option, &[verb, "--"], &units].concat())?;
+            let done = systemd::systemctl(&[option, &[verb, "--"], &units].concat());
+            if verb == "reload" {
+                refused = done.map(drop);
+            } else {
+                done?;
+            }
             fault::point(&format!("service_units:{verb}"));
         }
     }
     let awaited: Vec<_> = actions.iter().filter(|it| it.verb.is_some() || it.unit.is_starting()).collect();
     let complaints = wait(&awaited, longest(|it| it.timeout), longest(|it| it.settle))?;
-    for action in actions.iter().filter(|it| !complaints.contains_key(&it.name)) {
+    let is_done =
+        |it: &&Action| !complaints.contains_key(&it.name) && (refused.is_ok() || it.verb != Some("reload"));
+    for action in actions.iter().filter(is_done) {
         ledger.records.restarts.remove(&action.name);
         ledger.records.started.insert(action.name.clone(), action.digest.clone());
     }
@@ -90,9 +99,11 @@ pub(super) fn start(ledger: &mut Ledger, requests: &[Request], actions: &[Vec<Ac
     }
     ledger.save()?;
     if complaints.is_empty() {
-        return Ok(());
+        return refused;
     }
-    bail!(complaints.into_values().collect::<Vec<_>>().join("\n\n"))
+    let down: Vec<&String> = complaints.keys().collect();
+    let values = Map::from_iter([("down".to_owned(), json!(down))]);
+    Err(Failure { message: complaints.into_values().collect::<Vec<_>>().join("\n\n"), values }.into())
 }
 
 /// Asks the guard whether `units`, which run, may be restarted now: as the last thing before it is done.

@@ -82,7 +82,8 @@ mod tests {
             ["alertmanager/tasks/main.yml", "common/tasks/node_exporter.yml", "prometheus/tasks/main.yml"];
         for file in files {
             let text = fs::read_to_string(roles.join(file)).unwrap();
-            let service = text.split(" service: ").nth(1).unwrap().split_whitespace().next().unwrap();
+            let service =
+                text.split("service_setup_service: ").nth(1).unwrap().split_whitespace().next().unwrap();
             let mut seen = 0;
             for rest in text.split("backend: ").skip(1) {
                 let port = rest.split(|it: char| !it.is_ascii_digit()).next().unwrap().parse().unwrap();

@@ -59,7 +59,7 @@ impl Module for ServiceUnits {
             State::Owed => debtors(&requests[0], &records),
             _ => (requests, Vec::new()),
         };
-        let actions = look(&requests, &records, &files.contents())?;
+        let actions = look(&requests, &records, &[files.contents(), paths(&dropped)].concat())?;
         let Params { exclusive, hold, ledger, .. } = params;
         Ok(Plan { files, requests, actions, dropped, exclusive, unknown, hold, ledger, records })
     }
@@ -82,7 +82,7 @@ impl Module for ServiceUnits {
         std::mem::take(&mut plan.files).apply()?;
         if plan.hold {
             if !holds {
-                plan.actions = look(&plan.requests, &Records::read(&plan.ledger)?, &[])?;
+                plan.actions = look(&plan.requests, &Records::read(&plan.ledger)?, &paths(&plan.dropped))?;
             }
             let held: Vec<_> = plan.actions.iter().flat_map(|it| names(it, Action::interrupts)).collect();
             if !held.is_empty() {
@@ -101,6 +101,7 @@ impl Module for ServiceUnits {
                 ledger.records.forget(&request.service, &plan.dropped);
             }
             ledger.save()?;
+            holds &= plan.dropped == Holdings::default();
         }
         if !holds {
             plan.actions = look(&plan.requests, &ledger.records, &[])?;
@@ -140,13 +141,18 @@ fn dropped(requests: &[Request], records: &Records) -> Holdings {
     };
     let has = Holdings {
         units: requests.iter().flat_map(|it| it.units.iter().cloned()).collect(),
-        files: requests.iter().flat_map(|it| it.files.iter().cloned()).collect(),
+        files: requests.iter().flat_map(|it| it.files.iter().chain(&it.kept).cloned()).collect(),
         // Not known here.
         credentials: had.credentials.clone(),
         unused: had.unused.clone(),
     };
     let others = records.services.iter().filter(|(other, _)| *other != service);
     others.fold(had.clone().without(&has), |rest, (_, other)| rest.without(other))
+}
+
+/// Files that go are as good as written: what reads them reads something else.
+fn paths(dropped: &Holdings) -> Vec<PathBuf> {
+    dropped.files.iter().cloned().collect()
 }
 
 /// What is to be done with the units of each request, where the files `written` are about to be.
@@ -177,6 +183,7 @@ fn record(ledger: &mut Ledger, requests: &[Request]) -> Result<()> {
         let holdings = ledger.records.service(&request.service);
         holdings.units.extend(request.units.iter().cloned());
         holdings.files.extend(request.files.iter().cloned());
+        holdings.files.retain(|it| !request.kept.contains(it));
         if request.state == State::Started {
             ledger.records.manners.extend(request.units.iter().map(|it| (it.clone(), request.manner(it))));
         }

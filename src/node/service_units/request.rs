@@ -119,6 +119,8 @@ pub(in crate::node) struct Request {
     pub(super) reload: Vec<String>,
     pub(super) inputs: Vec<PathBuf>,
     pub(super) files: Vec<PathBuf>,
+    /// Written, too, and not the service's to take away.
+    pub(super) kept: Vec<PathBuf>,
     pub(in crate::node) guard: Vec<String>,
     pub(super) state: State,
     pub(super) pending: bool,
@@ -186,13 +188,15 @@ impl Params {
             bail!("option 'reload': '{stranger}' is not one of 'units' ({})", units.join(", "));
         }
         let read = of.write.iter().filter(|it| it.is_input()).map(|it| &it.path);
-        let goes = of.write.iter().filter(|it| it.turndown).map(|it| &it.path);
+        let (goes, stays): (Vec<_>, Vec<_>) = of.write.iter().partition(|it| it.turndown);
+        let paths = |files: Vec<&Written>| files.into_iter().map(|it| it.path.clone()).collect();
         Ok(Request {
             service: self.service.clone(),
             units,
             reload,
             inputs: read.chain(&of.inputs).cloned().collect(),
-            files: goes.cloned().collect(),
+            files: paths(goes),
+            kept: paths(stays),
             guard: Vec::new(),
             state,
             // In a real run the earlier task has written: the digest tells.
