@@ -118,7 +118,7 @@ soak: check-tools .venv/.installed
 	seed=$${MINICLUSTER_SEED:-$$(date +%s)}; \
 	MINICLUSTER_SEED=$$seed MINICLUSTER_SCHEDULES=100000 \
 	  cargo test --profile quick --lib -- --nocapture election::tests::no_schedule; \
-	for it in {0..19}; do PROPTEST_RNG_SEED=$$((seed + it)) cargo test --quiet --profile quick --lib simulation fuzz; done; \
+	for it in {0..19}; do PROPTEST_RNG_SEED=$$((seed + it)) cargo test --quiet --profile quick --lib -- simulation fuzz; done; \
 	for it in {0..19}; do MINICLUSTER_SEED=$$((seed + it)) cargo test --quiet --profile quick --test process inventory::; done
 
 plugin: check-docker quick
