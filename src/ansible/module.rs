@@ -30,7 +30,8 @@ pub trait Module {
     /// Everything that will be done, decided before anything is.
     type Plan;
 
-    /// Looks at the system and decides. Never writes.
+    /// Looks at the system and decides. In check mode it leaves nothing behind; otherwise it may take a lock, for which a
+    /// directory may have to be made, and which the plan holds until it was applied. It writes nothing of what it plans.
     ///
     /// # Errors
     /// What is wrong with the arguments or the system, and what to do about it.
