@@ -20,7 +20,10 @@ class Hosts(unittest.TestCase):
         cls.cluster.converges()
 
     def greeting(self, host):
-        return self.cluster.on(host, "grep -o '\"[^\"]*{socket.gethostname()}' /usr/local/bin/hello")
+        """What the service there answers."""
+        ask = "curl -sS --fail --retry 20 --retry-delay 1 --retry-connrefused --cacert ca.pem"
+        return self.cluster.on_credentials(
+            host, f"{ask} --cert hello/client/cert.pem --key hello/client/private_key.pem https://localhost:8443/")
 
     def test_dead_hosts_in_each_position(self):
         """The first, the last, the only one of a service: in two runs each host is dead once, and once survives."""
