@@ -6,7 +6,7 @@ use std::{
     path::PathBuf,
 };
 
-use crate::support::Module;
+use crate::support::{Module, me};
 use serde_json::{Value, json};
 
 /// A directory that stands for a host, and the module's arguments for it. Owned by whoever runs this.
@@ -42,8 +42,9 @@ impl Host {
 
 /// Owned by whoever runs this, where `more` does not say otherwise.
 fn with(mut options: Value, more: Value) -> Value {
-    options["owner"] = rustix::process::getuid().as_raw().to_string().into();
-    options["group"] = rustix::process::getgid().as_raw().to_string().into();
+    let (owner, group) = me();
+    options["owner"] = owner.into();
+    options["group"] = group.into();
     if let (Value::Object(options), Value::Object(more)) = (&mut options, more) {
         options.extend(more);
     }

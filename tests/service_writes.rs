@@ -2,12 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Host, Module};
-
-/// Whoever runs this.
-fn me() -> (String, String) {
-    (rustix::process::getuid().as_raw().to_string(), rustix::process::getgid().as_raw().to_string())
-}
+use crate::support::{Host, Module, me};
 
 fn file(host: &Host, path: &str, content: &str, more: Value) -> Value {
     let (owner, group) = me();

@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::symlink, path::Path};
 
 use serde_json::{Value, json};
 
-use crate::support::{Host, built, python};
+use crate::support::{Host, built, me, python};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -115,8 +115,9 @@ fn where_one_does_not_come_up_the_others_run_on_and_say_why() {
 #[test]
 fn a_task_that_writes_and_waits_for_its_turn_says_both() {
     let hosts = hosts(2);
-    let me = rustix::process::getuid().as_raw().to_string();
-    let file = json!({"path": "{{ root }}/config/web.service", "content": "new", "owner": me, "group": me});
+    let (owner, group) = me();
+    let file =
+        json!({"path": "{{ root }}/config/web.service", "content": "new", "owner": owner, "group": group});
     let answers = play(&hosts, &json!({"write": [file], "settle": 0}));
     for (host, answer) in hosts.iter().zip(&answers) {
         assert_eq!(answer["changed"], true, "{answers:?}");
@@ -131,8 +132,9 @@ fn a_task_that_writes_and_waits_for_its_turn_says_both() {
 fn where_a_file_cannot_be_written_the_others_are_restarted() {
     let hosts = hosts(3);
     fs::create_dir_all(hosts[0].path("config/web.service/in the way")).unwrap();
-    let me = rustix::process::getuid().as_raw().to_string();
-    let file = json!({"path": "{{ root }}/config/web.service", "content": "new", "owner": me, "group": me});
+    let (owner, group) = me();
+    let file =
+        json!({"path": "{{ root }}/config/web.service", "content": "new", "owner": owner, "group": group});
     let answers = play(&hosts, &json!({"write": [file], "settle": 0}));
     assert_eq!(answers[0]["failed"], true, "{answers:?}");
     for answer in &answers[1..] {

@@ -223,3 +223,8 @@ pub fn snapshot(directory: &Path) -> BTreeMap<PathBuf, String> {
     }
     found
 }
+
+/// User and group of whoever runs this, as an owner of files.
+pub fn me() -> (String, String) {
+    (rustix::process::getuid().as_raw().to_string(), rustix::process::getgid().as_raw().to_string())
+}

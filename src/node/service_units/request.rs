@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
-use serde_json::json;
+use serde::{Deserialize, Deserializer, de::Error};
+use serde_json::{Map, Value, json};
 
 use crate::{
-    ansible::Argument,
+    ansible::{Argument, Arguments, Spec},
     node::{
         ledger::Manner,
         node_files::{DirectoryOptions, FileOptions},
@@ -16,23 +17,9 @@ use crate::{
 };
 
 crate::arguments! {
-    /// A file of the service as it shall be.
+    /// What a file of the service is to its units.
     #[derive(Clone)]
-    pub struct Written {
-        /// Where.
-        pub path: PathBuf => Argument::path().required(),
-        /// What it holds.
-        pub content: String => Argument::str().required(),
-        /// Permissions.
-        pub mode: String => Argument::str().default("0644"),
-        /// Whose it is.
-        pub owner: String => Argument::str().default("root"),
-        /// Which group's it is.
-        pub group: String => Argument::str().default("root"),
-        /// Whether a diff keeps its content to itself.
-        pub sensitive: bool => Argument::bool().default(false),
-        /// A command that must succeed with the new file, `%s`, before it takes the place of the old one.
-        pub validate: String => Argument::str().default(""),
+    pub struct Role {
         /// Whether the units read it when they start, so that a change restarts them; not for what they notice themselves.
         pub restart: bool => Argument::bool().default(true),
         /// Whether it goes when the service is turned down; not for what belongs to a package.
@@ -40,15 +27,36 @@ crate::arguments! {
     }
 }
 
+/// A file of the service: what `node_files` writes, and what it is to the units.
+#[derive(Clone)]
+pub struct Written {
+    file: FileOptions,
+    role: Role,
+}
+
+impl Arguments for Written {
+    fn spec() -> Spec {
+        Spec([FileOptions::spec().0, Role::spec().0].concat())
+    }
+}
+
+impl<'de> Deserialize<'de> for Written {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let all = Map::<String, Value>::deserialize(deserializer)?;
+        let of_role = Role::spec();
+        let is_role = |name: &String| of_role.0.iter().any(|(known, _)| known == name);
+        let (role, file): (Map<_, _>, Map<_, _>) = all.into_iter().partition(|(name, _)| is_role(name));
+        Ok(Self {
+            file: serde_json::from_value(file.into()).map_err(Error::custom)?,
+            role: serde_json::from_value(role.into()).map_err(Error::custom)?,
+        })
+    }
+}
+
 impl Written {
     fn is_input(&self) -> bool {
         // What defines a unit counts as that.
-        self.restart && !self.path.starts_with("/etc/systemd/system")
-    }
-
-    fn file(self) -> FileOptions {
-        let Self { path, content, mode, owner, group, sensitive, validate, .. } = self;
-        FileOptions { path, content, mode, owner, group, sensitive, validate }
+        self.role.restart && !self.file.path.starts_with("/etc/systemd/system")
     }
 }
 
@@ -187,9 +195,9 @@ impl Params {
         if let Some(stranger) = reload.iter().find(|it| !units.contains(it)) {
             bail!("option 'reload': '{stranger}' is not one of 'units' ({})", units.join(", "));
         }
-        let read = of.write.iter().filter(|it| it.is_input()).map(|it| &it.path);
-        let (goes, stays): (Vec<_>, Vec<_>) = of.write.iter().partition(|it| it.turndown);
-        let paths = |files: Vec<&Written>| files.into_iter().map(|it| it.path.clone()).collect();
+        let read = of.write.iter().filter(|it| it.is_input()).map(|it| &it.file.path);
+        let (goes, stays): (Vec<_>, Vec<_>) = of.write.iter().partition(|it| it.role.turndown);
+        let paths = |files: Vec<&Written>| files.into_iter().map(|it| it.file.path.clone()).collect();
         Ok(Request {
             service: self.service.clone(),
             units,
@@ -211,7 +219,7 @@ impl Params {
     /// All that is to be written, in its order.
     pub(super) fn files(&self) -> Vec<FileOptions> {
         let all = self.write.iter().chain(self.also.iter().flat_map(|it| &it.write));
-        all.cloned().map(Written::file).collect()
+        all.map(|it| it.file.clone()).collect()
     }
 }
 
