@@ -35,6 +35,20 @@ fn a_member_of_etcd_that_is_on_its_way_is_started_again_for_what_came_later() {
     assert_eq!(host.state("web.service")["starts"], starts);
 }
 
+/// Where a member is not, the step `start` is carried out.
+#[test]
+fn a_member_is_settled_when_it_runs_with_what_is_on_disk() {
+    let host = Host::new();
+    host.unit("web.service", "");
+    let config = host.write("config/web.service", "old");
+    let settled = || host.etcd_member("observe").run().0["settled"].clone();
+    assert_eq!(settled(), false, "it does not run");
+    host.service_units(&["web"]).run();
+    assert_eq!(settled(), true);
+    std::fs::write(&config, "new").unwrap();
+    assert_eq!(settled(), false, "it runs with something else");
+}
+
 #[cfg(feature = "fault_points")]
 #[test]
 fn a_restart_of_a_member_of_etcd_survives_a_kill() {
