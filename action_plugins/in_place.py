@@ -108,7 +108,7 @@ PUSH = Shell(
 )
 
 
-# What rewrites a terminal, as text and as it stands in JSON: the same characters as `printable` in src/ansible.
+# What rewrites a terminal, as text and as it stands in JSON: the same characters as `printable` in src/text.
 # Not the end of a line, as a terminal between sudo and its user makes it.
 CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]|\r(?!\r*\n)")
 ESCAPED = re.compile(r"(?<!\\)((?:\\\\)*)\\(?:u(00(?:0[0-8b-f]|1[0-9a-f]|7f|[89][0-9a-f])|20(?:2[a-e]|6[6-9]))|([bfr]))", re.I)

@@ -1,10 +1,16 @@
 //! minicluster: identical machines, one inventory, one playbook, a cluster.
 //!
-//! The crate in reading order. Dependencies point one way: `bin` → domain folders → `ansible`;
+//! The crate in reading order. Dependencies point one way: `bin` → domain folders → `module` → `system` → `text`;
 //! nothing in a domain folder prints or exits.
 
-// What every module is made of: arguments in, one JSON object out, check and diff mode, safe files.
-pub mod ansible;
+// Shell words, hex, durations, Python literals: texts as others write them.
+pub mod text;
+
+// Files, accounts, a user's rights, randomness, fault points: what is asked of the system.
+pub mod system;
+
+// The protocol of a module: arguments in, plan, check and diff mode, one JSON object out.
+pub mod module;
 
 // What is wrong in an operator's file, and where.
 pub mod diagnostic;

@@ -7,7 +7,10 @@ use std::{
 };
 
 use crate::support::Random;
-use minicluster::ansible::{Argument, Kind, Spec, convert::convert, python, secret};
+use minicluster::{
+    module::{Argument, Kind, Spec, convert::convert, no_log},
+    text::python,
+};
 use serde_json::{Map, Value, json};
 
 const CASES: usize = 20_000;
@@ -106,7 +109,7 @@ fn conversion_is_ansibles() {
         let agree = match (&ours, verdict.get("values")) {
             (Ok(ours), Some(theirs)) => {
                 accepted += 1;
-                let secrets: BTreeSet<String> = secret::collect(spec, values).into_iter().collect();
+                let secrets: BTreeSet<String> = no_log::collect(spec, values).into_iter().collect();
                 same(&json!(ours), theirs) && verdict["secrets"] == json!(secrets)
             }
             (Err(_), None) => {

@@ -54,6 +54,33 @@ fn every_rust_file_says_what_it_is_for() {
     assert!(silent.is_empty(), "begin these with `//!`: {silent:?}");
 }
 
+/// `module` uses `system`, both use `text`; none of them knows what stands on it.
+#[test]
+fn the_lowest_rooms_depend_one_way() {
+    let files = files();
+    let map = &files.iter().find(|(name, _)| name == "src/lib.rs").expect("the map of the crate").1;
+    let rooms: Vec<_> = map.lines().filter_map(|it| it.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
+    assert_eq!(rooms.first_chunk(), Some(&["text", "system", "module"]), "in reading order");
+    let (mut downward, mut upward) = (0, Vec::new());
+    for (name, text) in &files {
+        let Some(own) = rooms[..3].iter().position(|it| name.starts_with(&format!("src/{it}/"))) else {
+            continue;
+        };
+        for path in text.split(|it: char| !(it.is_alphanumeric() || "_:".contains(it))) {
+            let Some((room, _)) = path.strip_prefix("crate::").unwrap_or(path).split_once("::") else {
+                continue;
+            };
+            match rooms.iter().position(|it| *it == room) {
+                Some(other) if other > own => upward.push(format!("{name}: {path}")),
+                Some(other) if other < own => downward += 1,
+                _ => {}
+            }
+        }
+    }
+    assert!(downward > 10, "the guard sees what they use: {downward}");
+    assert!(upward.is_empty(), "move what these need down, or the files up: {upward:#?}");
+}
+
 /// The one place waits for no pipe and follows no link of another user; a file is there whole or not at all.
 #[test]
 fn files_are_read_and_written_in_one_place() {
@@ -73,7 +100,7 @@ fn files_are_read_and_written_in_one_place() {
     ];
     let mut found = Vec::new();
     for (name, text) in files() {
-        let domain = name.starts_with("src/") && !name.starts_with("src/ansible/files/");
+        let domain = name.starts_with("src/") && !name.starts_with("src/system/files/");
         if !domain || name.contains("/tests") {
             continue;
         }
@@ -81,7 +108,7 @@ fn files_are_read_and_written_in_one_place() {
         let lines = code.lines().filter(|line| direct.iter().any(|it| line.contains(it)));
         found.extend(lines.map(|line| format!("{name}: {}", line.trim())));
     }
-    assert!(found.is_empty(), "go through ansible::files: {found:#?}");
+    assert!(found.is_empty(), "go through system::files: {found:#?}");
 }
 
 #[test]

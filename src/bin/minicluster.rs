@@ -4,12 +4,12 @@
 //!
 //! Also the Ansible modules that run on the control node: `library/` holds it under their names.
 
-use minicluster::ansible::{modules, run};
+use minicluster::module::{by_name, run};
 use minicluster::{cli, etcd, ssh, user_data, workspace, x509};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let called = modules::run_called(&[
+    let called = by_name::run_called(&[
         ("etcd_cluster", run::<etcd::EtcdCluster>),
         ("placement", run::<workspace::RecordPlacement>),
         ("ssh_ca", run::<ssh::ca::SshCa>),

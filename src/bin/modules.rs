@@ -1,12 +1,12 @@
 //! Every Ansible module that runs on hosts in one program: a host receives it once. `library/` holds it under one hard
 //! link for each name, and it acts by the name that it is called by; `library/<name>.yml` says what that does.
 
-use minicluster::ansible::{modules, run};
+use minicluster::module::{by_name, run};
 use minicluster::{bootstrap, election, etcd, node, ssh, x509};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let table: &[modules::Entry] = &[
+    let table: &[by_name::Entry] = &[
         ("boot_residue", run::<bootstrap::BootResidue>),
         ("etcd_member", run::<etcd::EtcdMember>),
         ("node_files", run::<node::NodeFiles>),
@@ -24,5 +24,5 @@ fn main() -> ExitCode {
         // Also a command, for a boot unit.
         ("zeroconf_election", election::main),
     ];
-    modules::run_called(table).unwrap_or_else(|| modules::unknown(table))
+    by_name::run_called(table).unwrap_or_else(|| by_name::unknown(table))
 }

@@ -6,7 +6,7 @@ use std::{env, net::IpAddr, path::Path};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use crate::{ansible::files, host_name, ssh::key::PublicKey};
+use crate::{host_name, ssh::key::PublicKey, system::files};
 
 /// The variable that holds it, as JSON.
 pub(super) const VARIABLE: &str = "MINICLUSTER_ELECTION";

@@ -9,12 +9,12 @@ use zeroize::Zeroizing;
 
 use super::{Election, Member, known_hosts};
 use crate::{
-    ansible::{
-        accounts, fault,
+    node::state::{self, CameIn, Membership},
+    ssh::key::PublicKey,
+    system::{
+        accounts, as_user, fault,
         files::{self, Attributes, Directory, File, read_text, remove},
     },
-    node::state::{self, CameIn, Membership},
-    ssh::{home::as_user, key::PublicKey},
 };
 
 /// Where things lie on a machine, and who runs Ansible's commands on it.

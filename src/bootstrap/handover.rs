@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use super::Election;
-use crate::ansible::{
+use crate::system::{
     fault,
     files::{self, Attributes, Directory, File, sync_directory},
 };
@@ -133,7 +133,7 @@ impl Handover {
             let content = self.fetch(path, sum)?;
             make_private(target.parent().context("a file has a directory")?)?;
             let mode = if path.starts_with("private/") { 0o600 } else { 0o644 };
-            File::secret(&target, crate::ansible::Secret::new(content), Attributes::mode(mode))
+            File::secret(&target, crate::system::Secret::new(content), Attributes::mode(mode))
                 .plan()?
                 .apply()?;
             fault::point("handover:file");

@@ -12,8 +12,8 @@ use serde_json::Value;
 
 use super::Machine;
 use crate::{
-    ansible::files::{self, Attributes, File, remove},
     node::state::{self, CameIn},
+    system::files::{self, Attributes, File, remove},
 };
 
 const SECRET: &str = "/etc/minicluster/cluster_secret";

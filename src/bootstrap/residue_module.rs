@@ -7,8 +7,9 @@ use serde_json::json;
 
 use super::{Machine, Residue, finish};
 use crate::{
-    ansible::{Argument, Diff, Module, Outcome, Task},
+    module::{Argument, Module, Outcome, Task},
     node::state,
+    text::Diff,
 };
 
 crate::arguments! {

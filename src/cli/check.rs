@@ -10,9 +10,9 @@ use super::data_home;
 use super::files::Files;
 use super::table::counted;
 use super::text::Text;
-use crate::ansible::files;
 use crate::diagnostic::Diagnostic;
 use crate::services::{self, Services};
+use crate::system::files;
 use crate::workspace::{Domain, unread};
 
 /// Options of `check`.

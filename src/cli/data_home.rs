@@ -6,7 +6,7 @@ use std::{env, ffi::OsString, path::PathBuf};
 use anyhow::{Context, Result};
 use rustix::process::getuid;
 
-use crate::ansible::accounts;
+use crate::system::accounts;
 
 /// Where the roles keep the secrets of clusters when the operator says nothing else.
 pub(super) fn clusters() -> Result<PathBuf> {

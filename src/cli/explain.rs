@@ -5,9 +5,9 @@ use clap::Args;
 use super::answer::{Answer, Failure};
 use super::table::{counted, heading, listed, table};
 use super::text::{Part, Text};
-use crate::ansible::nearest;
 use crate::placement::{Index, Row, Verdict, explain};
 use crate::services::Service;
+use crate::text::nearest;
 use crate::workspace::Workspace;
 
 /// Options of `explain`.

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
 use super::answer::{Answer, Failure};
-use crate::ansible::files::{Attributes, Directory, File, read_text, remove};
+use crate::system::files::{Attributes, Directory, File, read_text, remove};
 use crate::workspace::Paths;
 
 /// Playbooks that an operator runs. Ansible looks for `group_vars` and `roles` beside them.

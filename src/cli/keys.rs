@@ -12,7 +12,6 @@ use super::files::Files;
 use super::private_dir::PrivateDir;
 use super::table::{counted, heading, table};
 use super::text::Style;
-use crate::ansible::files;
 use crate::ssh::{
     control::{
         listing::{Entry, list},
@@ -20,6 +19,7 @@ use crate::ssh::{
     },
     key::PublicKey,
 };
+use crate::system::files;
 
 /// Options of `keys`.
 #[derive(Args)]

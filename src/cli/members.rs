@@ -9,9 +9,9 @@ use super::answer::{Answer, Failure};
 use super::files::Files;
 use super::table::counted;
 use crate::{
-    ansible::files::{Attributes, File, read_text},
     bootstrap::{Cluster, Election, Machine, update},
     node::state,
+    system::files::{Attributes, File, read_text},
 };
 
 /// Options of `members`.

@@ -2,7 +2,7 @@
 
 use std::{env, fmt::Display, io::IsTerminal};
 
-use crate::ansible::printable;
+use crate::text::printable;
 
 /// How a part stands out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use clap::Args;
 use super::answer::{Answer, Failure};
 use super::data_home;
 use super::text::{Text, colours};
-use crate::ansible::files;
+use crate::system::files;
 use crate::user_data::{Bundle, Request, Shared, check_public_key, render};
 
 /// Options of `user-data`.

@@ -8,10 +8,7 @@ use lexopt::{Arg, Parser, ValueExt as _};
 use super::{
     NodeId, Stage, Verdict, ZeroconfElection, disk, disk::Disk, note::Level, request::Request, run::run,
 };
-use crate::{
-    ansible::{self, printable},
-    node::state::cluster_id,
-};
+use crate::{node::state::cluster_id, text::printable};
 
 const HELP: &str = "\
 Machines that share a secret and a number find each other on one network, and start one action on one of them.
@@ -70,7 +67,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         return ExitCode::FAILURE;
     }
     if first.is_some_and(|it| MODULE.contains(&it) || !it.starts_with('-')) {
-        return ansible::run::<ZeroconfElection>(arguments);
+        return crate::module::run::<ZeroconfElection>(arguments);
     }
     let command = match parse(arguments) {
         Ok(command) => command,

@@ -10,10 +10,13 @@ use anyhow::{Result, bail};
 use rustix::io::{FdFlags, fcntl_setfd};
 
 use super::{NodeId, Stage, State};
-use crate::ansible::{
-    fault,
-    files::{Attributes, Directory, Persisted, lock, try_lock},
-    hex, random,
+use crate::{
+    system::{
+        fault,
+        files::{Attributes, Directory, Persisted, lock, try_lock},
+        random,
+    },
+    text::hex,
 };
 
 /// What this node keeps, below the state directory.

@@ -6,8 +6,8 @@ use anyhow::{Result, bail};
 use ring::hmac;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::ansible::hex;
 use crate::host_name;
+use crate::text::hex;
 
 /// A node's id: an HMAC over its machine id and a random value of its own, or what `--node-id` says.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]

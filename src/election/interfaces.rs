@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use super::{note::Level, request::Request, run::Log};
-use crate::ansible::files;
+use crate::system::files;
 
 /// Addresses in the order in which they count, and the interfaces by number.
 #[derive(Clone, Debug, Default)]

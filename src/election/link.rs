@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use rustix::net::sockopt;
 use serde::{Deserialize, Serialize};
 
-use crate::ansible::random;
+use crate::system::random;
 
 use super::{Hello, Message, Millis, NodeId, Peer, Record, SecretKey, Session, session::HELLO};
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{
     NodeId, Stage, State, Verdict, disk, identity::host_name, program::member, request::Request, run::run,
 };
-use crate::ansible::{Argument, Module, Outcome, Task};
+use crate::module::{Argument, Module, Outcome, Task};
 
 crate::arguments! {
     /// Options of `zeroconf_election`; what they mean is said by `zeroconf_election --help`.

@@ -6,7 +6,7 @@ use ring::digest;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::NodeId;
-use crate::ansible::hex;
+use crate::text::hex;
 
 /// What a node says of itself, authenticated, once for each of its incarnations.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::MetadataExt as _, path::PathBuf};
 use anyhow::{Context, Result, bail};
 
 use super::NodeId;
-use crate::ansible::{Secret, files};
+use crate::system::{Secret, files};
 
 /// What an election needs to know.
 #[derive(Clone, Debug)]

@@ -27,8 +27,10 @@ use super::{
     request::Request,
     wire::{Wire, listen},
 };
-use crate::ansible::{files, random};
-use crate::{ansible::Secret, node::state::cluster_id};
+use crate::{
+    node::state::cluster_id,
+    system::{Secret, files, random},
+};
 
 /// Between two tellings of who is where, to one member at a time: whom multicast does not reach, members do.
 const GOSSIP: Millis = 1_000;

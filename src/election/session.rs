@@ -8,7 +8,7 @@ use anyhow::{Result, anyhow, bail};
 use ring::{hkdf, hmac};
 
 use super::NodeId;
-use crate::ansible::{Secret, hex};
+use crate::{system::Secret, text::hex};
 
 /// Bytes of a nonce.
 pub(super) const NONCE: usize = 16;

@@ -10,12 +10,13 @@ use serde_json::{Map, Value, json};
 
 use super::{Decision, Observation, Record, Situation, Step, decide, restore};
 use crate::{
-    ansible::{
-        Argument, Module, Outcome, Reports, Task,
-        files::{Attributes, Directory, DirectoryPlan, FilePlan, Persisted as _},
-        hex, random,
-    },
     arguments,
+    module::{Argument, Module, Outcome, Reports, Task},
+    system::{
+        files::{Attributes, Directory, DirectoryPlan, FilePlan, Persisted as _},
+        random,
+    },
+    text::hex,
 };
 
 arguments! {

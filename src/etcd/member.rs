@@ -7,8 +7,9 @@ use serde_json::{Map, json};
 
 use super::{Client, Data, Id, Member, Observation, names, steps::Host};
 use crate::{
-    ansible::{Argument, Diff, Module, Outcome, Task},
     arguments,
+    module::{Argument, Module, Outcome, Task},
+    text::Diff,
 };
 
 arguments! {

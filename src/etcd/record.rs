@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Data, Id, cluster_id};
-use crate::ansible::files::Persisted;
+use crate::system::files::Persisted;
 
 /// How far a cluster is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -12,11 +12,11 @@ use anyhow::{Context, Result, bail};
 
 use super::{Client, Data, Id, Member, Verdict, record::is_abandoned, verdict};
 use crate::{
-    ansible::{
+    node::{is_outdated, owe_restart, record_started, runs},
+    system::{
         fault::point,
         files::{self, Attributes, Directory, File},
     },
-    node::{is_outdated, owe_restart, record_started, runs},
 };
 
 const NO_MAJORITY: &str = "no majority of etcd's members answers, and without one this host cannot change the \

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::Id;
-use crate::ansible::files;
+use crate::system::files;
 
 const METADATA: u64 = 1;
 const ENTRY: u64 = 2;

@@ -246,7 +246,7 @@ fn priority(value: &Value) -> Result<i128> {
         Value::Bool(bool) => Ok(i128::from(*bool)),
         Value::Integer(text) => text.parse().map_err(|_| refused()),
         Value::Text(text) | Value::Unsafe(text) => {
-            crate::ansible::python::number::integer(text).ok_or_else(refused)
+            crate::text::python::number::integer(text).ok_or_else(refused)
         }
         #[allow(clippy::cast_possible_truncation, reason = "bounded on the line above")]
         Value::Float(number) if number.abs() < 1e15 => Ok(*number as i128),

@@ -4,8 +4,8 @@ use super::builder::{Builder, Result};
 use super::hosts::{GroupId, Hosts, UNGROUPED};
 use super::value::Value;
 use super::{literal, pattern, words};
-use crate::ansible::python::{is_space, strip};
 use crate::diagnostic::{Diagnostics, Location};
+use crate::text::python::{is_space, strip};
 use std::sync::Arc;
 
 /// The inventory that the text describes, or every mistake in it.

@@ -2,7 +2,7 @@
 
 use super::mapping::{Key, Mapping};
 use super::value::{Value, python_float};
-use crate::ansible::python::literal::{self, Literal};
+use crate::text::python::literal::{self, Literal};
 
 /// What Ansible makes of the text of a value. An error where Ansible fails on it, or where what it makes of
 /// it cannot be told (a set has no order, `\N{…}` needs Unicode's table of names).

@@ -2,7 +2,7 @@
 
 use super::address::is_host_address;
 use super::builder::{MOST_HOSTS, Result};
-use crate::ansible::python::number::{integer, without_leading_zeros};
+use crate::text::python::number::{integer, without_leading_zeros};
 
 /// Deepest nesting of ranges in one pattern.
 const MOST_RANGES: usize = 8;

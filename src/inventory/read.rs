@@ -1,8 +1,8 @@
 //! Opens an inventory file and finds out its format as Ansible does: YAML first, then INI.
 
 use super::{Hosts, ini, yaml};
-use crate::ansible::files;
 use crate::diagnostic::{Diagnostic, Diagnostics, unreadable};
+use crate::system::files;
 use crate::yaml::{Node, Value as Shape, load, load_with_contested};
 use std::{os::unix::fs::PermissionsExt, path::Path, sync::Arc};
 

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 use ring::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 
-use crate::ansible::files;
+use crate::system::files;
 
 /// What a unit was, or would be, started with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

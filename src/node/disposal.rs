@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use anyhow::Result;
 
 use super::{Holdings, systemd};
-use crate::ansible::{
+use crate::system::{
     fault,
     files::{remove, remove_empty},
 };

@@ -12,7 +12,7 @@ use rustix::fd::OwnedFd;
 use serde::{Deserialize, Serialize};
 
 use super::Digest;
-use crate::ansible::files::{self, Attributes, Directory, Persisted};
+use crate::system::files::{self, Attributes, Directory, Persisted};
 
 const FILE: &str = "ledger.json";
 

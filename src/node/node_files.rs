@@ -10,9 +10,12 @@ use anyhow::{Context, Result, bail};
 use serde_json::json;
 
 use super::publish;
-use crate::ansible::{
-    Argument, Module, Outcome, Secret, Task, fault,
-    files::{Attributes, Directory, DirectoryPlan, File, FilePlan, remove},
+use crate::{
+    module::{Argument, Module, Outcome, Task},
+    system::{
+        Secret, fault,
+        files::{Attributes, Directory, DirectoryPlan, File, FilePlan, remove},
+    },
 };
 
 crate::arguments! {

@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 use serde_json::json;
 
-use crate::ansible::{Module, Outcome, Task};
+use crate::module::{Module, Outcome, Task};
 
 crate::arguments! {
     /// `node_packages` has no options.

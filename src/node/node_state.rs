@@ -7,7 +7,10 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 use super::state::{self, CameIn, FILE, Membership};
-use crate::ansible::{Argument, Diff, Module, Outcome, Task};
+use crate::{
+    module::{Argument, Module, Outcome, Task},
+    text::Diff,
+};
 
 crate::arguments! {
     /// Options of `node_state`.

@@ -8,7 +8,10 @@ use std::{collections::BTreeMap, path::PathBuf};
 use ring::digest::{SHA256, digest};
 use serde_json::{Map, Value, json};
 
-use crate::ansible::{Argument, Outcome, hex};
+use crate::{
+    module::{Argument, Outcome},
+    text::hex,
+};
 
 crate::arguments! {
     /// What one task would change.

@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::{Records, systemd, waiting::since_then};
-use crate::ansible::{Argument, Module, Outcome, Task};
+use crate::module::{Argument, Module, Outcome, Task};
 
 crate::arguments! {
     /// Options of `service_health`.

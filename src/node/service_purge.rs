@@ -11,8 +11,14 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::json;
 
 use super::Records;
-use crate::ansible::{
-    Argument, Diff, Module, Outcome, Task, accounts, accounts::Account, fault, files::remove,
+use crate::{
+    module::{Argument, Module, Outcome, Task},
+    system::{
+        accounts::{self, Account},
+        fault,
+        files::remove,
+    },
+    text::Diff,
 };
 
 /// Users from here on belong to people (login.defs, `UID_MIN`).

@@ -14,7 +14,11 @@ use super::{
     disposal::dispose,
     elsewhere::{Elsewhere, Running},
 };
-use crate::ansible::{Argument, Diff, Module, Outcome, Task, fault, files::remove};
+use crate::{
+    module::{Argument, Module, Outcome, Task},
+    system::{fault, files::remove},
+    text::Diff,
+};
 
 crate::arguments! {
     /// Options of `service_turndown`.

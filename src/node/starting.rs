@@ -13,7 +13,7 @@ use super::{
     systemd,
     waiting::{restarts, wait},
 };
-use crate::ansible::{Failure, fault};
+use crate::{module::Failure, system::fault};
 
 /// Makes systemd know the units as they are on disk, and sets whether they start with the host.
 pub(super) fn prepare(ledger: &Ledger, actions: &[Action], running: bool) -> Result<()> {

@@ -9,7 +9,7 @@ use ring::hkdf;
 use serde::{Deserialize, Serialize};
 use time::{OffsetDateTime, serde::rfc3339};
 
-use crate::ansible::files::{self, Attributes, Directory, Persisted};
+use crate::system::files::{self, Attributes, Directory, Persisted};
 
 /// The file, beside the ledger.
 pub const FILE: &str = "node.json";

@@ -10,11 +10,13 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::json;
 
 use super::node_files::make_parent;
-use crate::ansible::{
-    Argument, Module, Outcome, Task, accounts,
-    accounts::Account,
-    fault,
-    files::{Attributes, File, FilePlan},
+use crate::{
+    module::{Argument, Module, Outcome, Task},
+    system::{
+        accounts::{self, Account},
+        fault,
+        files::{Attributes, File, FilePlan},
+    },
 };
 
 /// Numbers below it are Debian's own, the same on every machine (base-passwd), and so is that of `nobody`.

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::cluster::{Cluster, HostId};
 use super::rank::NameHash;
-use crate::ansible::nearest;
 use crate::diagnostic::Diagnostics;
 use crate::services::{Instances, Service, Services};
+use crate::text::nearest;
 use crate::yaml::Position;
 
 /// A service among the demands.

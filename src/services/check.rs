@@ -6,8 +6,8 @@ use super::attribute::At;
 use super::load::{Defined, Services};
 use super::published::variables;
 use super::text::ServiceName;
-use crate::ansible::nearest;
 use crate::diagnostic::Diagnostics;
+use crate::text::nearest;
 use crate::yaml::Position;
 
 /// Every contradiction between services.

@@ -7,8 +7,8 @@ use super::attribute::{Attribute, Place};
 use super::merge::{Gatherer, Reader, merge};
 use super::service::Service;
 use super::text::ServiceName;
-use crate::ansible::files;
 use crate::diagnostic::Diagnostics;
+use crate::system::files;
 use crate::yaml::{Entry, Node, Position};
 
 /// Metadata of the services that belong to the cluster itself.

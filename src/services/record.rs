@@ -3,8 +3,8 @@
 use serde_json::{Value as Json, json};
 
 use super::attribute::{Attribute, Place, refuse};
-use crate::ansible::nearest;
 use crate::diagnostic::Diagnostics;
+use crate::text::nearest;
 use crate::yaml::{Entry, Node};
 
 /// Declares a dictionary of `services.yml`. A field without `= default` is mandatory.

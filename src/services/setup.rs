@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::load::Services;
-use crate::ansible::files;
+use crate::system::files;
 use crate::yaml::{self, Node, Value};
 
 /// The role, in both of its spellings.

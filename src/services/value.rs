@@ -5,8 +5,8 @@ use serde_json::{Value as Json, json};
 
 use super::attribute::{Attribute, Place, refuse};
 use super::text::{Source, Target, Word};
-use crate::ansible::nearest;
 use crate::diagnostic::Diagnostics;
+use crate::text::nearest;
 use crate::yaml::{Node, Value};
 
 /// How many instances of a service run.

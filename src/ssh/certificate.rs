@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use ring::signature::{ED25519, UnparsedPublicKey};
 
-use crate::ansible::random;
+use crate::system::random;
 
 use super::{
     key::PublicKey,

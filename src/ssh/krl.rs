@@ -12,7 +12,7 @@ use super::{
     key::PublicKey,
     wire::{Reader, Writer},
 };
-use crate::ansible::files::read;
+use crate::system::files::read;
 
 const MAGIC: &[u8] = b"SSHKRL\n\0";
 const FORMAT: u32 = 1;

@@ -12,9 +12,12 @@ use serde_json::json;
 use super::{
     client::{Attempt, Destination},
     key::PublicKey,
-    pair, words,
+    pair,
 };
-use crate::ansible::{Argument, Module, Outcome, Task};
+use crate::{
+    module::{Argument, Module, Outcome, Task},
+    text::words,
+};
 
 crate::arguments! {
     /// Options of `ssh_login`.

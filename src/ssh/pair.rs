@@ -11,7 +11,7 @@ use super::{
     key::PublicKey,
     wire::{Reader, Writer},
 };
-use crate::ansible::{Secret, files, random};
+use crate::system::{Secret, files, random};
 
 const BEGIN: &str = "-----BEGIN OPENSSH PRIVATE KEY-----";
 const END: &str = "-----END OPENSSH PRIVATE KEY-----";

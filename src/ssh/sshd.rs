@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use crate::{ansible::accounts::Account, node::systemd};
+use crate::{node::systemd, system::accounts::Account};
 
 /// How to reach the host's sshd.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -6,9 +6,12 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::{Bundle, Request, Shared, render, request::ROLES};
-use crate::ansible::{
-    Argument, Module, Outcome, Secret, Task, fault,
-    files::{Attributes, File, FilePlan},
+use crate::{
+    module::{Argument, Module, Outcome, Task},
+    system::{
+        Secret, fault,
+        files::{Attributes, File, FilePlan},
+    },
 };
 
 crate::arguments! {

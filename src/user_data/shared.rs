@@ -7,12 +7,12 @@ use anyhow::{Context, Result, bail};
 use zeroize::Zeroizing;
 
 use crate::{
-    ansible::{
+    ssh::pair::Pair,
+    system::{
         Secret, fault,
         files::{Attributes, Directory, File, lock, read_private},
         random,
     },
-    ssh::pair::Pair,
 };
 
 /// What goes into every machine's boot configuration. It has no `Debug` and no `Serialize`.

@@ -13,12 +13,12 @@ pub mod record;
 
 use std::path::{Path, PathBuf};
 
-use crate::ansible::files;
 use crate::diagnostic::{Diagnostic, Diagnostics, unreadable};
 use crate::host_name;
 use crate::inventory::Hosts;
 use crate::placement::{Cluster, Demands, Lock, Placement, Plan, UIDS, Uids, place};
 use crate::services::{self, Services};
+use crate::system::files;
 use crate::yaml::Position;
 
 pub use module::{Params, RecordPlacement};

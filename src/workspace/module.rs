@@ -6,11 +6,11 @@ use anyhow::{Result, anyhow, bail};
 use serde_json::{Map, json};
 
 use super::{Paths, Workspace, overrides, record};
-use crate::ansible::files::FilePlan;
-use crate::ansible::{Argument, Module, Outcome, Task};
 use crate::arguments;
+use crate::module::{Argument, Module, Outcome, Task};
 use crate::placement::Plan as Changes;
 use crate::services;
+use crate::system::files::FilePlan;
 
 arguments! {
     /// Options of `placement`.

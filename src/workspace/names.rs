@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use super::overrides;
-use crate::ansible::files;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::inventory::Hosts;
 use crate::placement::{Demands, HostId, Placement};
 use crate::services::{At, SanName, Services};
+use crate::system::files;
 use crate::x509::names::Host;
 use crate::x509::owners::{Owner, Owners};
 use crate::yaml::{self, Position};

@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::ansible::files;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::inventory::{Hosts, Owner};
 use crate::services::{Services, enable_variable, master_variable};
+use crate::system::files;
 use crate::yaml;
 
 /// Deeper folders than anyone keeps variables in.

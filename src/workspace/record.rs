@@ -6,8 +6,8 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use crate::ansible::files::{Attributes, File, FilePlan, lock_directory};
 use crate::placement::Lock;
+use crate::system::files::{Attributes, File, FilePlan, lock_directory};
 
 /// Keeps other writers of the same lock file waiting until it is dropped.
 pub struct Turn(#[allow(dead_code, reason = "closing it ends the turn")] OwnedFd);

@@ -20,7 +20,11 @@ use super::{
     vault::Vault,
     whole_second,
 };
-use crate::ansible::{Argument, Module, Outcome, Task, fault, hex};
+use crate::{
+    module::{Argument, Module, Outcome, Task},
+    system::fault,
+    text::hex,
+};
 
 crate::arguments! {
     /// Options of `x509_ca`.
@@ -350,7 +354,7 @@ fn common_name(domain: &str, key: &PrivateKey) -> String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::ansible::{Arguments as _, convert};
+    use crate::module::{Arguments as _, convert};
 
     #[test]
     fn an_expired_ca_is_replaced_and_signs_nothing() {

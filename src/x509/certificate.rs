@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use x509_parser::prelude::{FromDer as _, GeneralName, ParsedExtension, X509Certificate, X509Version};
 
 use super::service::Usage;
-use crate::ansible::hex;
+use crate::text::hex;
 
 /// What a certificate says.
 #[derive(Clone, Debug, PartialEq)]

@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use x509_parser::prelude::{CertificateRevocationList, FromDer as _, SubjectPublicKeyInfo};
 
 use super::{certificate::Certificate, index::Revoked, issue::Authority};
-use crate::ansible::hex;
+use crate::text::hex;
 
 /// A list as it is read.
 #[derive(Clone, Debug, PartialEq)]

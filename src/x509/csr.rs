@@ -7,7 +7,7 @@ use rustls_pki_types::{CertificateSigningRequestDer, pem::PemObject as _};
 use x509_parser::prelude::{FromDer as _, X509CertificationRequest};
 
 use super::key::KeyType;
-use crate::ansible::hex;
+use crate::text::hex;
 
 /// DER of the algorithm identifiers, RFC 5480 and RFC 8410.
 const ECDSA_P256: &[u8] = &[

@@ -2,7 +2,7 @@
 
 use ring::digest::{SHA256, digest};
 
-use crate::ansible::hex;
+use crate::text::hex;
 
 /// systemd-sysusers refuses longer names.
 const LIMIT: usize = 31;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::service::Side;
-use crate::ansible::files::{JsonLine, JsonLines};
+use crate::system::files::{JsonLine, JsonLines};
 
 /// What a person does about an index that is damaged.
 pub const REMEDY: &str = "without it, what was revoked would be accepted again. Restore private_dir from a backup, or \

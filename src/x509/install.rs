@@ -22,11 +22,13 @@ use super::{
     step::{Step, key_attributes},
 };
 use crate::{
-    ansible::{
-        Argument, Diff, Module, Outcome, Secret, Task, fault,
+    module::{Argument, Module, Outcome, Task},
+    node::{Ledger, Records, publish},
+    system::{
+        Secret, fault,
         files::{self, Attributes, File, FilePlan},
     },
-    node::{Ledger, Records, publish},
+    text::Diff,
 };
 
 crate::arguments! {

@@ -169,7 +169,7 @@ mod tests {
     use time::{Duration, macros::datetime};
 
     use super::*;
-    use crate::{ansible::Secret, x509::key::KeyType};
+    use crate::{system::Secret, x509::key::KeyType};
 
     const FROM: OffsetDateTime = datetime!(2026-01-01 0:00 UTC);
 

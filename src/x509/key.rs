@@ -6,7 +6,7 @@ use rustls_pki_types::PrivatePkcs8KeyDer;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::ansible::{Secret, random};
+use crate::system::{Secret, random};
 
 /// Kinds of keys. RSA is read where it lies, never made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

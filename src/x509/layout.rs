@@ -6,7 +6,7 @@ use anyhow::Result;
 use rustix::fd::OwnedFd;
 
 use super::service::Side;
-use crate::ansible::files::{self, Attributes, Directory};
+use crate::system::files::{self, Attributes, Directory};
 
 /// Paths below the credentials directory.
 #[derive(Clone, Debug)]

@@ -35,7 +35,7 @@ pub mod store;
 pub mod variables;
 pub mod vault;
 
-pub use crate::ansible::duration;
+pub use crate::text::duration;
 
 // The edges of the modules: clock and randomness enter here.
 
@@ -46,5 +46,5 @@ fn whole_second(moment: time::OffsetDateTime) -> time::OffsetDateTime {
 
 /// A new serial number of the system's randomness.
 fn serial() -> anyhow::Result<issue::Serial> {
-    Ok(issue::Serial::new(crate::ansible::random::bytes()?))
+    Ok(issue::Serial::new(crate::system::random::bytes()?))
 }

@@ -64,7 +64,7 @@ pub struct Held {
 }
 
 /// Reports by host.
-pub type Reports = crate::ansible::Reports<Report>;
+pub type Reports = crate::module::Reports<Report>;
 
 /// A certificate that was issued, on its way to the host.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -24,11 +24,12 @@ use super::{
     service::{Services, Wanted, units, wanted},
 };
 use crate::{
-    ansible::{
-        Argument, Module, Outcome, Secret, Task, fault,
+    module::{Argument, Module, Outcome, Task},
+    node::Records,
+    system::{
+        Secret, fault,
         files::{self, Attributes, File},
     },
-    node::Records,
 };
 
 crate::arguments! {
@@ -117,7 +118,7 @@ impl Module for X509Request {
             return Ok(plan.outcome(&[]));
         }
         let _lock = plan.layout.lock()?;
-        crate::ansible::files::remove(&pending)?;
+        crate::system::files::remove(&pending)?;
         fault::point("x509_request:purged");
         let mut requests = Vec::new();
         for asked in &plan.asked {

@@ -23,7 +23,10 @@ use super::{
     vault::Vault,
     whole_second,
 };
-use crate::ansible::{Argument, Module, Outcome, Task, fault};
+use crate::{
+    module::{Argument, Module, Outcome, Task},
+    system::fault,
+};
 
 crate::arguments! {
     /// Options of `x509_sign`.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::ansible::files::Persisted;
+use crate::system::files::Persisted;
 
 /// What is known of the CAs, by key identifier.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

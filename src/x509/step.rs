@@ -12,9 +12,12 @@ use super::{
     report::{Delivery, KeyAction},
     service::Wanted,
 };
-use crate::ansible::{
-    Diff, Secret, fault,
-    files::{self, Attributes, File},
+use crate::{
+    system::{
+        Secret, fault,
+        files::{self, Attributes, File},
+    },
+    text::Diff,
 };
 
 /// One certificate.

@@ -15,7 +15,7 @@ use super::{
     state::State,
     vault::Vault,
 };
-use crate::ansible::{
+use crate::system::{
     Secret, fault,
     files::{self, Attributes, Directory, File, Persisted as _, check_private_directory, read_text},
 };

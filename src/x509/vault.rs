@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::ansible::{Secret, files::read_private};
+use crate::system::{Secret, files::read_private};
 
 /// How to reach Ansible's vault.
 #[derive(Clone, Debug)]

@@ -4,12 +4,12 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, Result, bail};
 use minicluster::{
-    ansible::{
-        Argument, Module, Outcome, Secret, Task,
-        files::{Attributes, File, FilePlan},
-        modules, run,
-    },
     arguments,
+    module::{Argument, Module, Outcome, Task, by_name, run},
+    system::{
+        Secret,
+        files::{Attributes, File, FilePlan},
+    },
 };
 
 arguments! {
@@ -79,6 +79,6 @@ impl Module for Probe {
 }
 
 fn main() -> ExitCode {
-    let table: &[modules::Entry] = &[("kit_probe", run::<Probe>)];
-    modules::run_called(table).unwrap_or_else(|| modules::unknown(table))
+    let table: &[by_name::Entry] = &[("kit_probe", run::<Probe>)];
+    by_name::run_called(table).unwrap_or_else(|| by_name::unknown(table))
 }

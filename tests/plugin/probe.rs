@@ -4,8 +4,11 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use minicluster::ansible::{Argument, Diff, Module, Outcome, Task, modules, run};
 use minicluster::arguments;
+use minicluster::{
+    module::{Argument, Module, Outcome, Task, by_name, run},
+    text::Diff,
+};
 use serde_json::{Map, Value, json};
 
 arguments! {
@@ -92,6 +95,6 @@ impl Module for Probe {
 }
 
 fn main() -> ExitCode {
-    let table: &[modules::Entry] = &[("probe", run::<Probe>)];
-    modules::run_called(table).unwrap_or_else(|| modules::unknown(table))
+    let table: &[by_name::Entry] = &[("probe", run::<Probe>)];
+    by_name::run_called(table).unwrap_or_else(|| by_name::unknown(table))
 }

@@ -1,8 +1,8 @@
 //! What a plain scalar means in YAML 1.1, as `PyYAML` resolves and constructs it.
 
 use super::timestamp;
-use crate::ansible::python::number::{digits_of, integer, without_leading_zeros};
 use crate::inventory::mapping::Key;
+use crate::text::python::number::{digits_of, integer, without_leading_zeros};
 
 /// The type of a scalar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

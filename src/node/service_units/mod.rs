@@ -18,7 +18,11 @@ use super::{
     starting::{names, prepare, start, stop},
     systemd::{self, Unit},
 };
-use crate::ansible::{Diff, Module, Outcome, Task, fault};
+use crate::{
+    module::{Module, Outcome, Task},
+    system::fault,
+    text::Diff,
+};
 
 /// The module.
 pub struct ServiceUnits;

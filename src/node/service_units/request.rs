@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    ansible::{Argument, Arguments, Spec},
+    module::{Argument, Arguments, Spec},
     node::{
         ledger::Manner,
         node_files::{DirectoryOptions, FileOptions},

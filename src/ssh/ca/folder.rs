@@ -8,8 +8,8 @@ use std::{
 use anyhow::{Context, Result};
 
 use crate::{
-    ansible::files::{Attributes, Directory, File, read, read_private, read_text},
     ssh::{certificate::Certificate, control::store::put, known_hosts, krl::RevocationList, pair::Pair},
+    system::files::{Attributes, Directory, File, read, read_private, read_text},
 };
 
 /// `private_dir/ssh`.

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ansible::files::{JsonLine, JsonLines},
     ssh::certificate::{Certificate, Kind},
+    system::files::{JsonLine, JsonLines},
 };
 
 /// What a person does about an index that is damaged.

@@ -31,7 +31,11 @@ use super::{
     krl::RevocationList,
     pair::Pair,
 };
-use crate::ansible::{Argument, Diff, Module, Outcome, Reports, Task, duration, fault, random};
+use crate::{
+    module::{Argument, Module, Outcome, Reports, Task},
+    system::{fault, random},
+    text::{Diff, duration},
+};
 
 crate::arguments! {
     /// A user who gets a certificate.

@@ -23,7 +23,11 @@ use super::{
     pair::{self, Pair, public_half},
     rotation::RECOVERY,
 };
-use crate::ansible::{Argument, Diff, Module, Outcome, Secret, Task, duration, fault, files, random};
+use crate::{
+    module::{Argument, Module, Outcome, Task},
+    system::{Secret, fault, files, random},
+    text::{Diff, duration},
+};
 
 crate::arguments! {
     /// Options of `ssh_control_key`.

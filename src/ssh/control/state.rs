@@ -9,7 +9,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use time::{OffsetDateTime, serde::rfc3339};
 
-use crate::{ansible::files::Persisted, ssh::key::PublicKey};
+use crate::{ssh::key::PublicKey, system::files::Persisted};
 
 /// A moment, as JSON holds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,11 +9,11 @@ use rustix::fd::OwnedFd;
 
 use super::state::State;
 use crate::{
-    ansible::{
+    ssh::{key::PublicKey, pair},
+    system::{
         Secret, fault,
         files::{self, Attributes, Directory, File, Persisted as _, check_private_directory},
     },
-    ssh::{key::PublicKey, pair},
 };
 
 /// The folder, held by this process alone where it was locked.

@@ -5,12 +5,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    ansible::{
-        accounts::{self, Account},
-        files::{Attributes, Directory, File, read_text_up_to, remove, resolve},
-    },
-    ssh::home::as_user,
+use crate::system::{
+    accounts::{self, Account},
+    as_user,
+    files::{Attributes, Directory, File, read_text_up_to, remove, resolve},
 };
 
 /// More keys than anybody has.

@@ -7,8 +7,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 
 use crate::{
-    ansible::files,
     ssh::{key::PublicKey, sshd::Connection},
+    system::files,
 };
 
 /// One login by key.

@@ -22,7 +22,10 @@ use super::{
     key::PublicKey,
     sshd::{Connection, Sshd},
 };
-use crate::ansible::{Argument, Module, Outcome, Task, fault, files};
+use crate::{
+    module::{Argument, Module, Outcome, Task},
+    system::{fault, files},
+};
 
 crate::arguments! {
     /// Whose keys are exchanged.

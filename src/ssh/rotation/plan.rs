@@ -5,8 +5,10 @@ use serde_json::json;
 
 use super::{Edit, Guard, Params, Proof, Record, State, UserKeys, journal, revoked::Revoked};
 use crate::{
-    ansible::{Diff, Outcome, accounts},
+    module::Outcome,
     ssh::{authorized_keys::AuthorizedKeys, key::PublicKey, sshd::Sshd},
+    system::accounts,
+    text::Diff,
 };
 
 /// What the comment of a recovery key begins with.

@@ -7,11 +7,12 @@ use anyhow::{Result, bail};
 
 use super::Edit;
 use crate::{
-    ansible::{
-        Diff, fault,
+    ssh::{key::PublicKey, krl::RevocationList, sshd::Sshd},
+    system::{
+        fault,
         files::{Attributes, File, FilePlan},
     },
-    ssh::{key::PublicKey, krl::RevocationList, sshd::Sshd},
+    text::Diff,
 };
 
 /// The list, beside sshd's configuration.

@@ -16,12 +16,13 @@ use time::OffsetDateTime;
 
 use super::{SshKeyRotation, edit::Edit};
 use crate::{
-    ansible::{
-        Module as _, fault,
-        files::{self, Attributes, Directory, File, Persisted},
-    },
+    module::Module as _,
     node::systemd::systemctl,
     ssh::sshd::Sshd,
+    system::{
+        fault,
+        files::{self, Attributes, Directory, File, Persisted},
+    },
 };
 
 const NAME: &str = SshKeyRotation::NAME;

@@ -14,7 +14,7 @@ use time::OffsetDateTime;
 pub use plan::Plan;
 
 use super::{key::PublicKey, sshd::Sshd};
-use crate::ansible::{Argument, Module, Outcome, Task};
+use crate::module::{Argument, Module, Outcome, Task};
 
 /// A host's certificate on its way.
 #[derive(Clone, Debug, PartialEq, Deserialize)]

@@ -8,14 +8,16 @@ use serde_json::{Map, Value, json};
 
 use super::{Params, users::Users};
 use crate::{
-    ansible::{
-        Diff, Outcome, fault,
-        files::{self, Attributes, File, FilePlan},
-    },
+    module::Outcome,
     ssh::{
         ca::FIRST_MOMENT, certificate::Certificate, key::PublicKey, known_hosts, krl::RevocationList,
         rotation::LIST, sshd::Sshd,
     },
+    system::{
+        fault,
+        files::{self, Attributes, File, FilePlan},
+    },
+    text::Diff,
 };
 
 /// Stands for what only a real run can make.

@@ -9,11 +9,12 @@ use anyhow::{Context, Result, bail};
 
 use super::Params;
 use crate::{
-    ansible::{
-        Diff, accounts, fault,
+    ssh::{authorized_keys::AuthorizedKeys, key::PublicKey, rotation::Edit, sshd::Sshd},
+    system::{
+        accounts, fault,
         files::{Attributes, File, read},
     },
-    ssh::{authorized_keys::AuthorizedKeys, key::PublicKey, rotation::Edit, sshd::Sshd},
+    text::Diff,
 };
 
 /// What is to be done.

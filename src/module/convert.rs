@@ -5,7 +5,8 @@
 
 use serde_json::{Map, Value};
 
-use super::{Argument, Kind, Spec, nearest, scalar};
+use super::{Argument, Kind, Spec, scalar};
+use crate::text::{nearest, python};
 
 /// Options after conversion: each one present, `null` where it was neither given nor has a default.
 pub fn convert(spec: &Spec, given: Map<String, Value>) -> Result<Map<String, Value>, Vec<String>> {
@@ -132,8 +133,7 @@ fn choose(argument: &Argument, value: Value, path: &str, errors: &mut Vec<String
         other => Some(other),
     };
     if let Some(wrong) = wrong {
-        let shown =
-            if argument.no_log { "a value that is not shown".into() } else { super::python::repr(wrong) };
+        let shown = if argument.no_log { "a value that is not shown".into() } else { python::repr(wrong) };
         errors.push(format!("option '{path}': must be one of {}; got {shown}", argument.choices.join(", ")));
     }
     value

@@ -1,6 +1,6 @@
 //! Several modules in one program, which acts by the name that it is called by.
 
-use super::program::{failure, print_result};
+use super::process::{failure, print_result};
 use std::{
     ffi::{OsStr, OsString},
     path::Path,

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::*;
-use crate::ansible::Secret;
+use crate::system::Secret;
 
 fn plan(path: &Path, text: &str, mode: u32) -> FilePlan {
     File::public(path, text, Attributes::mode(mode)).plan().unwrap()

@@ -14,7 +14,7 @@ use rustix::{
 use zeroize::Zeroizing;
 
 use super::{Attributes, attributes::Found, place::Place, replace::replace};
-use crate::ansible::{Diff, Secret};
+use crate::{system::Secret, text::Diff};
 
 /// Texts longer than this are not shown in a diff.
 const SHOWN: usize = 100_000;

@@ -28,7 +28,7 @@ pub fn printable(text: &str) -> String {
 }
 
 /// The same, of every text in a result.
-pub(super) fn make_printable(value: &mut Value) {
+pub fn make_printable(value: &mut Value) {
     match value {
         Value::String(text) => *text = printable(text),
         Value::Array(items) => items.iter_mut().for_each(make_printable),

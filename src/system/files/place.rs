@@ -18,7 +18,7 @@ use rustix::{
 };
 
 use super::Attributes;
-use crate::ansible::accounts;
+use crate::system::accounts;
 
 /// As many as the kernel follows.
 const MOST_LINKS: usize = 40;

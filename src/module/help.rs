@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Argument, Kind, Spec, program::Described};
+use super::{Argument, Kind, Spec, process::Described};
 
 /// The answer to a flag, if `argument` is one.
 pub(super) fn answer(module: &Described, argument: &str) -> Option<String> {

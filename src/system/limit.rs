@@ -9,7 +9,7 @@ use super::files;
 
 /// Ends the process when the time is over that the module has, after `say` has said so: as many seconds as the action
 /// plugin names, else `usual`; none: as long as it takes.
-pub(super) fn watch(usual: Option<u64>, say: impl FnOnce(u64) + Send + 'static) {
+pub fn watch(usual: Option<u64>, say: impl FnOnce(u64) + Send + 'static) {
     let given = env::var("MINICLUSTER_TIMEOUT").ok().and_then(|it| it.parse().ok());
     let Some(seconds) = given.or(usual) else { return };
     thread::spawn(move || {

@@ -8,6 +8,8 @@ use std::{
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::text::Diff;
+
 /// The result of a module that did not fail.
 #[derive(Clone, Debug, Default, Serialize, PartialEq)]
 pub struct Outcome {
@@ -43,16 +45,3 @@ impl Display for Failure {
 }
 
 impl Error for Failure {}
-
-/// One file or object before and after.
-#[derive(Clone, Debug, Default, Serialize, PartialEq)]
-pub struct Diff {
-    /// What the text was; empty: not there.
-    pub before: String,
-    /// What it will be; empty: gone.
-    pub after: String,
-    /// Path or name, with what distinguishes it.
-    pub before_header: String,
-    /// Same, after.
-    pub after_header: String,
-}

@@ -1,7 +1,7 @@
 //! Python's numbers and strings.
 
 use super::parser::Literal;
-use crate::ansible::python::number::{digits_of, without_leading_zeros};
+use crate::text::python::number::{digits_of, without_leading_zeros};
 
 /// A number as its literal says.
 pub(super) enum Number {

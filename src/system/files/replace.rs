@@ -10,7 +10,10 @@ use rustix::{
 };
 
 use super::{Attributes, attributes::Found, place::Place};
-use crate::ansible::{fault, hex, random};
+use crate::{
+    system::{fault, random},
+    text::hex,
+};
 
 const PREFIX: &str = ".minicluster-";
 const SUFFIX: &str = ".tmp";

@@ -10,7 +10,7 @@ use rustix::{
     thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid},
 };
 
-use crate::ansible::accounts::Account;
+use crate::system::accounts::Account;
 
 /// Does `work` as `account`, or as whoever runs this where there is none.
 ///

@@ -12,7 +12,7 @@ use rustix::process::geteuid;
 use zeroize::Zeroizing;
 
 use super::open;
-use crate::ansible::Secret;
+use crate::system::Secret;
 
 /// The content; none where there is no file.
 pub fn read_private(path: &Path) -> Result<Option<Secret>> {

@@ -1,32 +1,9 @@
-//! Values that must not be shown: a type that cannot be printed, and the removal of such values from results.
+//! Values that must not be shown: found among the arguments, and removed from results.
 
-use serde::{Deserialize, Deserializer};
 use serde_json::Value;
-use zeroize::Zeroizing;
 
-use super::{Kind, Spec, python, scalar};
-
-/// Bytes that nothing prints: no `Debug`, no `Serialize`, and overwritten when dropped. As the type of
-/// an option it takes a string.
-pub struct Secret(Zeroizing<Vec<u8>>);
-
-impl Secret {
-    /// Takes the bytes over.
-    pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
-        Self(Zeroizing::new(bytes.into()))
-    }
-
-    /// The bytes, for the one place that needs them.
-    pub fn expose(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl<'de> Deserialize<'de> for Secret {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(Self::new)
-    }
-}
+use super::{Kind, Spec, scalar};
+use crate::text::python;
 
 /// The values given to `no_log` options, at any depth, as Ansible collects them.
 pub fn collect(spec: &Spec, given: &serde_json::Map<String, Value>) -> Vec<String> {
@@ -106,7 +83,7 @@ fn without_private_keys(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ansible::Argument;
+    use crate::module::Argument;
     use serde_json::json;
 
     #[test]

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, os::fd::AsFd};
 use anyhow::{Context, Result, anyhow};
 use rustix::fs::{Gid, Mode, Uid, fchmod, fchown, fstat};
 
-use crate::ansible::accounts;
+use crate::system::accounts;
 
 /// Where accounts come from that no role makes itself.
 const SERVICES: &str = " (those of a service are made by a run of site.yml without --tags)";

@@ -14,9 +14,10 @@ use std::{
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value, json};
 
-use super::{
-    Arguments, Failure, Module, Outcome, Spec, Task, convert, files, help, limit, printable::make_printable,
-    secret,
+use super::{Arguments, Failure, Module, Outcome, Spec, Task, convert, help, no_log};
+use crate::{
+    system::{files, limit},
+    text::make_printable,
 };
 
 /// What must not be shown. Also the panic hook needs it, so it is the process's.
@@ -97,7 +98,7 @@ fn answer(module: &Described, argument: &OsStr) -> Result<Outcome> {
     if ignore_unknown {
         given.retain(|name, _| spec.0.iter().any(|(known, _)| known == name));
     }
-    *SECRETS.lock().unwrap_or_else(PoisonError::into_inner) = secret::collect(spec, &given);
+    *SECRETS.lock().unwrap_or_else(PoisonError::into_inner) = no_log::collect(spec, &given);
     let converted = match convert::convert(spec, given) {
         Ok(converted) => converted,
         Err(mistakes) => bail!(mistakes.join("\n")),
@@ -159,7 +160,7 @@ pub(super) fn print_result(result: Value) -> ExitCode {
     }
     // In a panic the lock may be held by this very thread: better to say nothing of the cause than a secret.
     let mut result = match SECRETS.try_lock() {
-        Ok(secrets) => secret::scrub(result, &secrets),
+        Ok(secrets) => no_log::scrub(result, &secrets),
         Err(_) => failure("the module stopped while it read its arguments"),
     };
     make_printable(&mut result);

@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 use serde_json::{Map, Value};
 
-use super::{Argument, Kind, Spec, convert::convert, python};
+use super::{Argument, Kind, Spec, convert::convert};
+use crate::text::python;
 
 fn value() -> impl Strategy<Value = Value> {
     let text = prop_oneof![any::<String>(), r#"[\[\]{}()'",:=\\ xuUN0-9eE+._-]{0,20}"#];
@@ -45,7 +46,7 @@ proptest! {
     fn no_value_makes_the_conversion_panic(value in value()) {
         let spec = every_kind();
         let given: Map<String, Value> = spec.0.iter().map(|(name, _)| ((*name).to_owned(), value.clone())).collect();
-        let _ = super::secret::collect(&spec, &given);
+        let _ = super::no_log::collect(&spec, &given);
         let _ = convert(&spec, given);
     }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{accounts, python};
+use crate::{system::accounts, text::python};
 
 /// Spellings of true, in lower case.
 pub(super) const TRUE: &[&str] = &["y", "yes", "on", "1", "true", "t"];

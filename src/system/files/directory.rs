@@ -13,7 +13,7 @@ use super::{
     attributes::Found,
     place::{OPEN, Place},
 };
-use crate::ansible::Diff;
+use crate::text::Diff;
 
 /// A directory as it shall be. Missing parents are made with mode 0755.
 pub struct Directory {

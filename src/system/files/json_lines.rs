@@ -16,7 +16,7 @@ use serde::{
 };
 
 use super::{Attributes, File, Persisted, place::Place, read, remove};
-use crate::ansible::{fault, hex};
+use crate::{system::fault, text::hex};
 
 /// A record, one line of such a file.
 pub trait JsonLine: Serialize + DeserializeOwned {

@@ -171,7 +171,7 @@ macro_rules! arguments {
                 #[allow(unused_mut)]
                 let mut values = serde_json::Map::deserialize(deserializer)?;
                 let arguments = Self {
-                    $($field: $crate::ansible::take(&mut values, stringify!($field)).map_err(serde::de::Error::custom)?,)*
+                    $($field: $crate::module::take(&mut values, stringify!($field)).map_err(serde::de::Error::custom)?,)*
                 };
                 match values.keys().next() {
                     Some(name) => Err(serde::de::Error::custom(format!("unknown option '{name}'"))),
@@ -179,9 +179,9 @@ macro_rules! arguments {
                 }
             }
         }
-        impl $crate::ansible::Arguments for $name {
-            fn spec() -> $crate::ansible::Spec {
-                $crate::ansible::Spec(vec![$((
+        impl $crate::module::Arguments for $name {
+            fn spec() -> $crate::module::Spec {
+                $crate::module::Spec(vec![$((
                     stringify!($field).trim_start_matches("r#"),
                     $argument.about(concat!($($crate::argument_comment!($($doc)*)),*)),
                 ),)*])
