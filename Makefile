@@ -53,13 +53,14 @@ shell_programs = .ci/run bootstrap/ansible bootstrap/boot bootstrap/bundle boots
 .PHONY: bench dist check-tools check-docker
 
 install: build
-	@mkdir -p $(library) inventory
+	@mkdir -p $(library) inventory roles/discovery/files
 	@$(call put_host_modules,$(library))
 	@$(if $(filter library,$(library)),$(call put_minicluster,inventory,library))
+	@install -C $(built)/minicluster-discovery roles/discovery/files/minicluster-discovery.bin
 	@echo "installed for $(target) ($(profile)): minicluster and $(words $(host_modules) $(control_modules)) modules"
 
 build: check-tools .venv/.installed
-	RUSTFLAGS="-C target-feature=+crt-static" cargo build --target $(target) --profile $(profile) --bins \
+	RUSTFLAGS="-C target-feature=+crt-static" cargo build --workspace --target $(target) --profile $(profile) --bins \
 	  $(if $(features),--features $(features))
 
 # An environment that exists is brought up to date.
@@ -102,9 +103,9 @@ test: check-docker quick
 
 # ansible-lint has an inventory: without one it would not read the playbooks.
 lint: quick
-	cargo fmt --check
-	cargo clippy --quiet --lib --bins -- -D warnings
-	cargo clippy --quiet --all-targets --all-features -- -D warnings -A clippy::unwrap_used -A clippy::expect_used
+	cargo fmt --all --check
+	cargo clippy --quiet --workspace --lib --bins -- -D warnings
+	cargo clippy --quiet --workspace --all-targets --all-features -- -D warnings -A clippy::unwrap_used -A clippy::expect_used
 	yamllint --strict *.yml library molecule roles tests/faults
 	MINICLUSTER_HOSTS=molecule/default/hosts MINICLUSTER_SERVICES=molecule/default/services.yml ansible-lint -q --strict
 	$(if $(shell command -v cargo-deny),cargo deny --locked --log-level error check licenses sources bans,@echo "cargo-deny is missing: a test checks less")
@@ -112,7 +113,7 @@ lint: quick
 
 unit: check-tools .venv/.installed
 	@cargo nextest --version >/dev/null 2>&1 || { echo "cargo-nextest is missing: cargo install --locked cargo-nextest" >&2; exit 1; }
-	cargo nextest run --profile $(if $(CI),ci,default) --features fault_points
+	cargo nextest run --workspace --profile $(if $(CI),ci,default) --features fault_points
 
 soak: check-tools .venv/.installed
 	seed=$${MINICLUSTER_SEED:-$$(date +%s)}; \
