@@ -6,7 +6,7 @@ use std::net::IpAddr;
 /// X.509 allows no longer common name (RFC 5280, ub-common-name).
 pub const COMMON_NAME: usize = 64;
 /// Services that are part of every cluster; a test compares them with their metadata.
-pub const SERVICES: [&str; 4] = ["alertmanager", "etcd", "node-exporter", "prometheus"];
+pub const SERVICES: [&str; 5] = ["alertmanager", "discovery", "etcd", "node-exporter", "prometheus"];
 /// The longest name of a host that runs any of them: certificates are for `<service>@<host>`.
 pub const LONGEST: usize = COMMON_NAME - "node-exporter@".len();
 /// Groups that a cluster has which came into being by itself.

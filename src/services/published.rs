@@ -35,10 +35,13 @@ const BASE: [&str; 19] = [
     "nobody", "proxy", "root", "sync", "sys", "uucp", "www-data",
 ];
 
+/// Services of the cluster itself whose users no package of Debian makes.
+const UNPACKAGED: [&str; 1] = ["discovery"];
+
 /// The users that have the same number on every host: those of the operator's enabled services. Users of the cluster's own
-/// services are made by Debian's packages.
+/// services are made by Debian's packages, but for those of our programs.
 pub fn own_users(services: &Services) -> BTreeSet<&str> {
-    let is_core = |name: &str| host_name::SERVICES.contains(&name);
+    let is_core = |name: &str| host_name::SERVICES.contains(&name) && !UNPACKAGED.contains(&name);
     let (core, own): (Vec<_>, Vec<_>) = services.services.iter().partition(|(name, _)| is_core(name));
     let core: BTreeSet<_> = core.iter().filter_map(|(_, it)| it.service.user.as_deref()).collect();
     let own = own.into_iter().filter(|(_, it)| it.service.enabled);
