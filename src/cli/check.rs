@@ -31,7 +31,7 @@ pub(super) fn run(files: Files, options: &Options) -> Result<Answer, Failure> {
     if options.without_hosts {
         let services = Services::checked(files.paths().services.as_deref())?;
         let mut text = Text::default();
-        for warning in services::unserved(&services) {
+        for warning in [services::unserved(&services), services::isolation(&services)].concat() {
             text.warn(warning);
         }
         text.push(open_to_all(&services));

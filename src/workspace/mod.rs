@@ -124,8 +124,10 @@ impl Workspace {
     /// What is no mistake, but may not be meant.
     pub fn warnings(&self) -> Vec<String> {
         let unserved = services::unserved(&self.services);
+        let open = services::isolation(&self.services);
         let few = self.few_members();
-        let said = self.hosts.warnings().iter().chain(&unserved).chain(&few).chain(&self.loopback);
+        let said =
+            self.hosts.warnings().iter().chain(&unserved).chain(&open).chain(&few).chain(&self.loopback);
         let said = said.map(ToString::to_string);
         said.chain(self.lost_quorum()).collect()
     }
