@@ -22,7 +22,7 @@ fn service(host: &Host, web: &str, db: &str) -> Module {
 #[test]
 fn what_does_not_come_up_goes_back_and_the_run_fails() {
     let host = Host::new();
-    service(&host, "A=1", "A=1").converges(host.root());
+    assert!(service(&host, "A=1", "A=1").run().changed());
     service(&host, "A=2", "A=1").converges(host.root());
     let error = service(&host, "Fail=start", "A=2").fail();
     assert!(error.starts_with("web.service does not run: it failed (exit-code)"), "{error}");

@@ -127,8 +127,7 @@ class Containers(unittest.TestCase):
             self.assertEqual(cluster.on(host, "systemctl is-active myservice-myapp myservice-redis | uniq"), "active")
             self.assertEqual(cluster.on(host, "podman ps --format '{{.Names}}' | sort"), "myservice-myapp\nmyservice-redis")
             uid = cluster.on(host, "id --user myservice")
-            inside = cluster.on(host, "podman exec myservice-myapp id")
-            self.assertTrue(inside.startswith(f"uid={uid} gid={uid}"), inside)
+            self.assertEqual(cluster.on(host, "podman exec myservice-myapp sh -c 'id -u; id -G'"), f"{uid}\n{uid}")
             cluster.on(host, "podman exec myservice-myapp touch /data/mine")
             self.assertEqual(cluster.on(host, "stat --format %U:%G /var/lib/myservice/data /var/lib/myservice/data/mine | uniq"),
                              "myservice:myservice")
