@@ -125,7 +125,7 @@ impl Tar {
     fn file(&mut self, wanted: &str) -> Result<Option<Vec<u8>>> {
         let end = self.file.seek(SeekFrom::End(0))?;
         let mut at = 0;
-        let mut header = [0; BLOCK as usize];
+        let mut header = [0; 512];
         while at + BLOCK <= end {
             self.file.seek(SeekFrom::Start(at))?;
             self.file.read_exact(&mut header)?;

@@ -117,7 +117,9 @@ impl Module for ContainerImages {
         let mut unused = unused(&Records::read(&ledger)?, &images, &engine);
         if state == "only" && is_there && !task.check_mode {
             let in_use = engine.in_use()?;
-            unused.values_mut().for_each(|it| it.retain(|id| !in_use.contains(id)));
+            for ids in unused.values_mut() {
+                ids.retain(|id| !in_use.contains(id));
+            }
             unused.retain(|_, it| !it.is_empty());
         }
         Ok(Plan { engine, mirror, directory, ledger, images, unused, removes: state == "only", warnings })
@@ -330,7 +332,9 @@ impl Plan {
         }
         if self.removes {
             for (service, ids) in &self.unused {
-                ids.iter().for_each(|id| diff(&format!("of {service}"), id, String::new()));
+                for id in ids {
+                    diff(&format!("of {service}"), id, String::new());
+                }
             }
         }
         outcome.changed = !outcome.diff.is_empty();

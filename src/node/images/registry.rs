@@ -72,10 +72,10 @@ fn curl(options: &[&str], url: &str, headers: &[&str]) -> Result<String> {
         .stderr(Stdio::piped())
         .spawn()
         .context("cannot run curl")?;
-    let lines: String = headers.iter().map(|it| format!("header = \"{it}\"\n")).collect();
+    let lines: Vec<_> = headers.iter().map(|it| format!("header = \"{it}\"\n")).collect();
     if let Some(mut input) = child.stdin.take() {
         input
-            .write_all(format!("url = \"{url}\"\n{lines}").as_bytes())
+            .write_all(format!("url = \"{url}\"\n{}", lines.concat()).as_bytes())
             .context("cannot tell curl what to ask")?;
     }
     let output = child.wait_with_output().context("cannot run curl")?;
@@ -87,11 +87,11 @@ fn curl(options: &[&str], url: &str, headers: &[&str]) -> Result<String> {
 
 /// The last answer's, where there were redirections.
 fn status(answer: &str) -> u16 {
-    let lines = answer.lines().filter(|it| it.starts_with("HTTP/"));
-    lines.last().and_then(|it| it.split(' ').nth(1)?.parse().ok()).unwrap_or_default()
+    let mut lines = answer.lines().filter(|it| it.starts_with("HTTP/"));
+    lines.next_back().and_then(|it| it.split(' ').nth(1)?.parse().ok()).unwrap_or_default()
 }
 
 fn header<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
-    let pairs = answer.lines().filter_map(|it| it.split_once(':'));
-    pairs.filter(|(it, _)| it.eq_ignore_ascii_case(name)).last().map(|(_, value)| value.trim())
+    let mut pairs = answer.lines().filter_map(|it| it.split_once(':'));
+    pairs.rfind(|(it, _)| it.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
 }
