@@ -13,6 +13,7 @@ use serde_json::{Value as Json, json};
 
 use crate::diagnostic::Diagnostics;
 use crate::services::Services;
+use crate::system::files;
 
 /// An archive of a container image.
 #[derive(Debug)]
@@ -115,10 +116,7 @@ const LARGEST: u64 = 4 << 20;
 
 impl Tar {
     fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).context("it cannot be read")?;
-        if !file.metadata().context("it cannot be read")?.is_file() {
-            bail!("it is not a file");
-        }
+        let file = files::open(path).context("it cannot be read")?;
         Ok(Self { file })
     }
 
