@@ -127,6 +127,28 @@ fn an_image_is_pulled_once_and_again_when_its_tag_moves() {
     assert!(!only.run().changed());
 }
 
+/// Two services may have one image under two names; when the tag of one moves, nothing is removed, and a check knows.
+#[test]
+fn what_another_service_has_too_stays_and_is_not_predicted_to_go() {
+    let host = Host::new();
+    host.write("registry", "a1");
+    host.write("digest", "sha256:one");
+    let other = json!({"service": "mail", "container": "app", "image": "mine", "id": "a1"});
+    let both = json!([redis()[0], other]);
+    host.write("images/a1", "mine");
+    host.module(both.clone(), json!({})).run();
+    host.write("registry", "a2");
+    host.write("digest", "sha256:two");
+    let module = host.module(both, json!({}));
+    let predicted = module.clone().check().run();
+    assert!(predicted.changed() && predicted.0["unused"] == json!({}), "{predicted:?}");
+    module.run();
+    assert_eq!(host.images(), ["a1", "a2"]);
+    let ledger: Value = serde_json::from_slice(&fs::read(host.path("ledger/ledger.json")).unwrap()).unwrap();
+    assert_eq!(ledger["services"]["web"]["images"], json!(["podman a2"]));
+    assert_eq!(ledger["services"]["mail"]["images"], json!(["podman a1"]));
+}
+
 #[test]
 fn a_registry_that_does_not_answer_leaves_what_is_there() {
     let host = Host::new();

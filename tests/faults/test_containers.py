@@ -204,7 +204,7 @@ class Containers(unittest.TestCase):
             until exec 3<>/dev/tcp/{cluster.address(host)}/5000; do sleep 0.1; done 2>/dev/null
             podman push --quiet --tls-verify=false \\
               "$(podman container inspect --format '{{{{.Image}}}}' myservice-myapp)" {registry}/library/page:1""")
-        self.addCleanup(cluster.on, host, "systemctl stop test-registry")
+        self.addCleanup(cluster.ask, host, "systemctl stop test-registry")
         text = services() + """
 shop:
   num_instances: 2

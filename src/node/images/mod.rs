@@ -218,13 +218,20 @@ fn unused(records: &Records, images: &[(Wanted, Step)], engine: &Engine) -> BTre
         let wanted: BTreeSet<_> =
             images.iter().filter(|(it, _)| it.service == service).map(|(it, step)| id(it, step)).collect();
         let had = records.services.get(service).into_iter().flat_map(|it| &it.images);
-        let ids = had.filter_map(|it| it.strip_prefix(&engine.0)?.strip_prefix(' '));
+        // What another service has, too, is its own.
+        let alone = had.filter(|it| !has_another(records, service, it));
+        let ids = alone.filter_map(|it| it.strip_prefix(&engine.0)?.strip_prefix(' '));
         let gone: Vec<_> = ids.filter(|it| !wanted.contains(it)).map(str::to_owned).collect();
         if !gone.is_empty() {
             unused.insert(service.to_owned(), gone);
         }
     }
     unused
+}
+
+/// Whether a service beside this one has an image.
+fn has_another(records: &Records, service: &str, image: &String) -> bool {
+    records.services.iter().any(|(other, it)| other != service && it.images.contains(image))
 }
 
 fn id<'a>(wanted: &'a Wanted, step: &'a Step) -> &'a str {
@@ -280,6 +287,18 @@ impl Plan {
         for (wanted, step) in &self.images {
             if let Step::Keep(id) = step {
                 ledger.records.service(&wanted.service).images.insert(recorded(&self.engine.0, id));
+            }
+        }
+        // One that another service has, and this one no more, is left to that.
+        let before = ledger.records.clone();
+        for (service, holdings) in &mut ledger.records.services {
+            let wanted = |image: &String| {
+                self.images.iter().any(|(it, step)| {
+                    it.service == *service && recorded(&self.engine.0, id(it, step)) == *image
+                })
+            };
+            if self.images.iter().any(|(it, _)| it.service == *service) {
+                holdings.images.retain(|it| wanted(it) || !has_another(&before, service, it));
             }
         }
         ledger.save()
