@@ -70,7 +70,7 @@ impl Host {
         names
     }
 
-    fn module(&self, images: Value, further: Value) -> Module {
+    fn module(&self, images: &Value, further: &Value) -> Module {
         let mut arguments =
             json!({"images": images, "ledger": self.path("ledger"), "directory": self.path("archives")});
         arguments.as_object_mut().unwrap().extend(further.as_object().unwrap().clone());
@@ -94,7 +94,7 @@ fn an_image_is_pulled_once_and_again_when_its_tag_moves() {
     let host = Host::new();
     host.write("registry", "a1");
     host.write("digest", "sha256:one");
-    let module = host.module(redis(), json!({}));
+    let module = host.module(&redis(), &json!({}));
     let predicted = module.clone().check().run();
     assert!(predicted.changed() && host.images().is_empty(), "{predicted:?}");
     let answer = module.run();
@@ -116,7 +116,7 @@ fn an_image_is_pulled_once_and_again_when_its_tag_moves() {
     assert_eq!((id(&moved), &moved.0["unused"]), ("a2", &json!({"web": ["a1"]})));
 
     // The old one goes when no container has it any more.
-    let only = host.module(redis(), json!({"state": "only"}));
+    let only = host.module(&redis(), &json!({"state": "only"}));
     host.write("containers/c1", "a1");
     assert!(!only.run().changed());
     assert_eq!(host.images(), ["a1", "a2"]);
@@ -136,10 +136,10 @@ fn what_another_service_has_too_stays_and_is_not_predicted_to_go() {
     let other = json!({"service": "mail", "container": "app", "image": "mine", "id": "a1"});
     let both = json!([redis()[0], other]);
     host.write("images/a1", "mine");
-    host.module(both.clone(), json!({})).run();
+    host.module(&both, &json!({})).run();
     host.write("registry", "a2");
     host.write("digest", "sha256:two");
-    let module = host.module(both, json!({}));
+    let module = host.module(&both, &json!({}));
     let predicted = module.clone().check().run();
     assert!(predicted.changed() && predicted.0["unused"] == json!({}), "{predicted:?}");
     module.run();
@@ -154,7 +154,7 @@ fn a_registry_that_does_not_answer_leaves_what_is_there() {
     let host = Host::new();
     host.write("registry", "a1");
     host.write("digest", "sha256:one");
-    let module = host.module(redis(), json!({}));
+    let module = host.module(&redis(), &json!({}));
     module.run();
     fs::remove_file(host.path("state/digest")).unwrap();
     let answer = module.run();
@@ -172,7 +172,7 @@ fn what_one_service_cannot_have_does_not_keep_the_others_from_theirs() {
         {"service": "mail", "container": "app", "image": "localhost/mine:1"},
         {"service": "lost", "container": "app", "image": "localhost/lost"},
     ]);
-    let answer = host.module(images, json!({})).run();
+    let answer = host.module(&images, &json!({})).run();
     assert_eq!(answer.0["images"]["mail"]["app"]["id"], "b1");
     let failed = answer.0["failed_services"].as_object().unwrap();
     assert_eq!(failed.keys().collect::<Vec<_>>(), ["lost", "web"]);
@@ -189,7 +189,7 @@ fn a_mirror_takes_the_place_of_docker_io() {
     let host = Host::new();
     host.write("registry", "a1");
     host.write("digest", "sha256:one");
-    let module = host.module(redis(), json!({"mirror": "http://10.0.0.2:5000"}));
+    let module = host.module(&redis(), &json!({"mirror": "http://10.0.0.2:5000"}));
     assert!(module.run().changed());
     let again = module.run();
     assert!(!again.changed(), "{again:?}");
@@ -208,17 +208,17 @@ fn a_mirror_takes_the_place_of_docker_io() {
 fn an_archive_is_asked_for_once_and_loaded() {
     let host = Host::new();
     let images = json!([{"service": "web", "container": "db", "image": "mine", "id": "abc"}]);
-    let look = host.module(images.clone(), json!({})).run();
+    let look = host.module(&images, &json!({})).run();
     assert!(!look.changed() && look.0["missing"] == json!(["abc"]), "{look:?}");
     fs::write(host.path("archives/abc.tar"), "").unwrap();
-    let load = host.module(images.clone(), json!({"load": true}));
+    let load = host.module(&images, &json!({"load": true}));
     assert!(load.clone().check().run().changed());
     assert!(host.images().is_empty());
     let loaded = load.run();
     assert!(loaded.changed() && id(&loaded) == "abc", "{loaded:?}");
     assert!(!host.path("archives/abc.tar").exists());
     assert!(!load.run().changed());
-    assert_eq!(host.module(images, json!({})).run().0["missing"], json!([]));
+    assert_eq!(host.module(&images, &json!({})).run().0["missing"], json!([]));
 }
 
 #[test]
@@ -227,7 +227,7 @@ fn a_run_that_is_killed_is_finished_by_the_next() {
         let host = Host::new();
         host.write("registry", "a1");
         host.write("digest", "sha256:one");
-        let module = host.module(redis(), json!({}));
+        let module = host.module(&redis(), &json!({}));
         if point == "container_images:pulled" {
             module.clone().killed_at(point);
         }
@@ -235,7 +235,7 @@ fn a_run_that_is_killed_is_finished_by_the_next() {
         host.write("registry", "a2");
         host.write("digest", "sha256:two");
         module.run();
-        let only = host.module(redis(), json!({"state": "only"}));
+        let only = host.module(&redis(), &json!({"state": "only"}));
         if point == "container_images:removed" {
             only.clone().killed_at(point);
         }
