@@ -249,7 +249,7 @@ fn without_podman_a_check_predicts_and_a_run_fails() {
     let host = Host::new();
     fs::remove_file(host.path("bin/podman")).unwrap();
     let module = host
-        .module(redis(), json!({"engine": "podman"}))
+        .module(&redis(), &json!({"engine": "podman"}))
         .environment("PATH", host.path("bin").display().to_string());
     assert!(module.clone().check().run().changed());
     assert!(module.fail().contains("there is no podman on this host: install it first"));
