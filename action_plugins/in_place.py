@@ -219,6 +219,13 @@ class ActionModule(NormalAction):
             if not arguments.get("guard") and (culprit := turns.failed_on()):
                 reason = f"{', '.join(map(str, held))} would be restarted, but {service} did not come up on {culprit}"
                 reason += ", so what ran before goes on here. Mend that and run this again"
+                if arguments.get("fall_back"):
+                    # Its next start, by itself or with the host, shall not be the first with what failed elsewhere.
+                    task.args = {**arguments, "state": "restored"}
+                    try:
+                        super().run(tmp, task_vars)
+                    finally:
+                        task.args = arguments
                 return {**first, "failed": True, "msg": reason}
             result = {"failed": True}
             try:

@@ -105,6 +105,10 @@ fn kinds() -> BTreeMap<String, Value> {
         if attribute["items"]["properties"].is_object() {
             kinds.insert(format!("## `{name}`"), attribute["items"].clone());
         }
+        // Given, or not.
+        if attribute["anyOf"][0]["properties"].is_object() {
+            kinds.insert(format!("## `{name}`"), attribute["anyOf"][0].clone());
+        }
     }
     assert!(kinds.len() > 4, "the guard sees the lists: {kinds:?}");
     kinds
@@ -157,6 +161,13 @@ fn what_the_pages_show_of_services_is_valid() {
             let needed = rows.iter().filter(|it| *it != row && required.contains(&code(&it[0]).into()));
             let needed = needed.map(|it| code(&it[4]).unwrap());
             let lines: Vec<&str> = std::iter::once(example).chain(needed).collect();
+            if heading == "## `health`" {
+                // A request needs these two.
+                let all = ["path: /health", "port: 8000"].into_iter().filter(|it| !it.starts_with(name));
+                let all = all.filter(|_| name != "command").chain([example]);
+                shown.push(format!("web:\n  health: {{{}}}\n", all.collect::<Vec<_>>().join(", ")));
+                continue;
+            }
             shown.push(match code(heading.trim_start_matches("## ")) {
                 Some(list) => format!("web:\n  {list}:\n    - {}\n", lines.join("\n      ")),
                 None => format!("web:\n  {example}\n"),

@@ -82,6 +82,12 @@ fn schema_and_reader_agree() {
     texts.push(
         "web: {containers: [{name: a, image: b, args: [--port, 8080, true], docker_options: 3}]}".into(),
     );
+    texts.push(
+        "web: {port: 80, rolling: all, health: {path: '/a?b', scheme: http, expect: 204}, containers: [{name: 2-a, image: b:1@sha256:c, \
+         resources: {memory: 10m, cpus: 1.25}, user: 7, env: {A: 1, B: 'c d'}, health: {command: [a, ''], timeout: 9}}, {name: b, image: c, \
+         resources: {memory: 1G, cpus: 0.05}, user: '0:10', tmpfs: ['/a:size=1m'], capabilities: [CAP_CHOWN], image_archive: a/b.tar}]}"
+            .into(),
+    );
     texts.push("web: {containers: [{name: a, image: b, args: ['', \"a\\tb\", \"a\\nb\"]}]}".into());
     texts.extend(["web:".into(), "include: a.yml".into(), "include: [a.yml]".into()]);
     let good = texts.len();
@@ -118,6 +124,29 @@ fn schema_and_reader_agree() {
             "web: {containers: [{name: a, image: b, volumes: {c: /d}}]}",
             "web: {containers: [{name: a, image: b, volumes: [c]}]}",
             "web: {containers: [{name: a, image: b, args: {a: b}}]}",
+            "web: {containers: [{name: a_b, image: b}]}",
+            "web: {containers: [{name: a, image: --privileged}]}",
+            "web: {containers: [{name: a, image: 'b c'}]}",
+            "web: {containers: [{name: a, image: b, env: [A]}]}",
+            "web: {containers: [{name: a, image: b, env: {A-B: c}}]}",
+            "web: {containers: [{name: a, image: b, image_archive: dir/}]}",
+            "web: {containers: [{name: a, image: b, resources: {memory: 1T}}]}",
+            "web: {containers: [{name: a, image: b, resources: {memory: 0m}}]}",
+            "web: {containers: [{name: a, image: b, resources: {cpus: '0.0'}}]}",
+            "web: {containers: [{name: a, image: b, resources: {cpus: half}}]}",
+            "web: {containers: [{name: a, image: b, user: root}]}",
+            "web: {containers: [{name: a, image: b, capabilities: [all]}]}",
+            "web: {containers: [{name: a, image: b, capabilities: ['_X Y']}]}",
+            "web: {containers: [{name: a, image: b, tmpfs: [run]}]}",
+            "web: {containers: [{name: a, image: b, restart: sometimes}]}",
+            "web: {containers: [{name: a, image: b, health: {path: health}}]}",
+            "web: {health: {path: '/a b'}}",
+            "web: {health: {path: /a, expect: 600}}",
+            "web: {health: {path: /a, interval: 0}}",
+            "web: {health: {path: /a, timeout: 2s}}",
+            "web: {health: [/a]}",
+            "web: {port: 0}",
+            "web: {rolling: 0}",
             "web: [1]",
             "web: text",
             "-web: {}",
@@ -207,4 +236,81 @@ fn no_file_makes_it_panic() {
             );
         }
     }
+}
+
+#[test]
+fn contradictions_of_containers_are_errors_with_a_remedy() {
+    for (text, expected) in [
+        (
+            "{containers: [{name: a, image: b}, {name: a, image: c}]}",
+            "has two containers called 'a'; rename one",
+        ),
+        (
+            "{containers: [{name: a, image: b, port: 1}, {name: b, image: c, port: 1}]}",
+            "have port 1, and they share",
+        ),
+        ("{containers: [{name: front, image: b}]}", "'web-front' means something else"),
+        ("{containers: [{name: master, image: b}]}", "'web-master' means something else"),
+        (
+            "{containers: [{name: api, image: b}]}\nweb-api: {role: none}",
+            "as is service 'web-api' (services.yml:2)",
+        ),
+        (
+            "{containers: [{name: a-b, image: b}]}\nweb-a: {containers: [{name: b, image: c}]}",
+            "as is container 'a-b' of service 'web'",
+        ),
+        (
+            "{containers: [{name: a, image: b}]}\nx: {units: [web-a.service], role: none}",
+            "as is a unit of service 'x'",
+        ),
+        (
+            "{containers: [{name: a123456789a123456789a123456789a123456789a123456789a123456789, image: b}]}",
+            "has 64 characters, and a DNS label at most 63",
+        ),
+        ("{health: {interval: 3}}", "health of service 'web' checks nothing; say 'path'"),
+        ("{health: {path: /}}", "health of service 'web' has a path and no port; say 'port'"),
+        ("{health: {path: /, port: 1, command: [a]}}", "has both 'command' and 'path'; remove one"),
+        ("{health: {command: [a], expect: 200}}", "is a command, which must end with 0: remove"),
+        (
+            "{containers: [{name: a, image: b, health: {path: /}}]}",
+            "health of container 'a' of service 'web' has a path and no port",
+        ),
+    ] {
+        let (services, mut mistakes) = read(&format!("web: {text}"));
+        mistakes.extend(services::check(&services).iter().map(ToString::to_string));
+        assert!(mistakes.len() == 1 && mistakes[0].contains(expected), "{text}: {mistakes:?}");
+    }
+    let (services, mistakes) = read(
+        "web: {containers: [{name: app, image: a, port: 1, health: {path: /}}], public_endpoints: [{port: 1, scheme: http}], health: \
+         {path: /up}}\nmail: {containers: [{name: app, image: a}, {name: db, image: a, port: 2}]}",
+    );
+    assert_eq!((mistakes, services::check(&services)), (vec![], vec![]), "one name in two services is fine");
+    let web = services::metadata(&services.services["web"].service, None);
+    assert_eq!(web["port"], 1);
+    assert_eq!(web["rolling"], 1);
+    let health = |path| json!({"command": [], "expect": 200, "interval": 5, "path": path, "port": 1, "scheme": "http", "timeout": 2});
+    assert_eq!((&web["health"], &web["containers"][0]["health"]), (&health("/up"), &health("/")));
+    assert_eq!(services::metadata(&services.services["mail"].service, None)["port"], 2);
+}
+
+#[test]
+fn what_undoes_isolation_is_a_warning() {
+    for (text, expected) in [
+        ("docker_options: --privileged", "docker_options has '--privileged'"),
+        ("docker_options: [--pid, host]", "docker_options has '--pid host'"),
+        ("volumes: {/etc: /etc}", "'/etc' is not below /var/lib/web"),
+        ("volumes: {/var/lib/web/../etc: /etc}", "is not below /var/lib/web"),
+        ("capabilities: [SYS_ADMIN]", "it keeps the capability SYS_ADMIN"),
+        ("user: 0", "it runs as root"),
+    ] {
+        let (services, mistakes) = read(&format!("web: {{containers: [{{name: a, image: b, {text}}}]}}"));
+        assert_eq!(mistakes, Vec::<String>::new(), "{text}");
+        let warnings: Vec<_> = services::isolation(&services).iter().map(ToString::to_string).collect();
+        assert!(warnings.len() == 1 && warnings[0].contains(expected), "{text}: {warnings:?}");
+        assert!(warnings[0].starts_with("services.yml:1:"), "{warnings:?}");
+    }
+    let (services, _) = read(
+        "web: {containers: [{name: a, image: b, volumes: {/var/lib/web: /a, tmpfs: /b}, capabilities: [CHOWN]}]}",
+    );
+    assert!(services::isolation(&services).is_empty());
 }

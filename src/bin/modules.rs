@@ -8,6 +8,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let table: &[by_name::Entry] = &[
         ("boot_residue", run::<bootstrap::BootResidue>),
+        ("container_images", run::<node::ContainerImages>),
         ("etcd_member", run::<etcd::EtcdMember>),
         ("node_files", run::<node::NodeFiles>),
         ("node_packages", run::<node::NodePackages>),

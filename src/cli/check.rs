@@ -31,7 +31,7 @@ pub(super) fn run(files: Files, options: &Options) -> Result<Answer, Failure> {
     if options.without_hosts {
         let services = Services::checked(files.paths().services.as_deref())?;
         let mut text = Text::default();
-        for warning in services::unserved(&services) {
+        for warning in [services::unserved(&services), services::isolation(&services)].concat() {
             text.warn(warning);
         }
         text.push(open_to_all(&services));
@@ -42,6 +42,7 @@ pub(super) fn run(files: Files, options: &Options) -> Result<Answer, Failure> {
     let workspace = files.workspace()?;
     let mut mistakes = services::without_role(&workspace.services, &roles);
     mistakes.extend(workspace.refusals(false));
+    mistakes.extend(workspace.archives().err().into_iter().flatten());
     if workspace.domain == Domain::Missing {
         let file = workspace.paths.hosts.display().to_string().into();
         let message = "no domain is said for all hosts: `domain: infra.example.com`, or whatever yours is, in group_vars/all \

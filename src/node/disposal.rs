@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use anyhow::Result;
 
-use super::{Holdings, systemd};
+use super::{Holdings, images::engine::remove_recorded, systemd};
 use crate::system::{
     fault,
     files::{remove, remove_empty},
@@ -26,6 +26,11 @@ pub(super) fn dispose(holdings: &Holdings) -> Result<()> {
     if holdings.files.iter().any(|it| it.components().any(|part| part.as_os_str() == "systemd")) {
         systemd::systemctl(&["daemon-reload"])?;
         fault::point("disposal:daemon-reload");
+    }
+    // Their containers went with the units. An image that an operator uses for something else stays.
+    for image in &holdings.images {
+        remove_recorded(image)?;
+        fault::point("disposal:images");
     }
     Ok(())
 }

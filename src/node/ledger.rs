@@ -83,6 +83,8 @@ pub struct Holdings {
     pub unused: BTreeSet<PathBuf>,
     /// Files made for it.
     pub files: BTreeSet<PathBuf>,
+    /// Images of its containers, with what runs these: `podman <id>`.
+    pub images: BTreeSet<String>,
 }
 
 impl Holdings {
@@ -92,13 +94,15 @@ impl Holdings {
         self.credentials.retain(|it| !other.credentials.contains(it));
         self.unused.retain(|it| !other.unused.contains(it));
         self.files.retain(|it| !other.files.contains(it));
+        self.images.retain(|it| !other.images.contains(it));
         self
     }
 
     /// For a person, one thing a line.
     pub fn lines(&self) -> impl Iterator<Item = String> {
         let units = self.units.iter().map(|it| format!("runs {it}"));
-        units.chain(self.credentials.iter().chain(&self.files).map(|it| format!("has {}", it.display())))
+        let paths = self.credentials.iter().chain(&self.files).map(|it| format!("has {}", it.display()));
+        units.chain(paths).chain(self.images.iter().map(|it| format!("has image {it}")))
     }
 }
 

@@ -4,6 +4,8 @@ mod action;
 mod digest;
 mod disposal;
 mod elsewhere;
+mod fall_back;
+mod images;
 mod ledger;
 mod node_files;
 mod node_packages;
@@ -20,6 +22,7 @@ pub mod systemd;
 mod waiting;
 
 pub use digest::Digest;
+pub use images::ContainerImages;
 pub use ledger::{Holdings, Ledger, Records};
 pub use node_files::NodeFiles;
 pub use node_packages::NodePackages;

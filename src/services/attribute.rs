@@ -102,6 +102,13 @@ pub struct At<T> {
     pub position: Position,
 }
 
+impl<T> At<T> {
+    /// A default, which nobody wrote.
+    pub(super) fn built_in(value: T) -> Self {
+        Self { value, position: Position::file("services.yml") }
+    }
+}
+
 impl<T: Attribute> Attribute for At<T> {
     fn read(node: &Node, place: &Place, mistakes: &mut Diagnostics) -> Option<Self> {
         T::read(node, place, mistakes).map(|value| Self { value, position: node.position.clone() })

@@ -55,10 +55,13 @@ pub fn metadata(service: &Service, uid: Option<u32>) -> Json {
     json!({
         "clients": service.clients,
         "containers": service.containers,
+        "health": service.health,
         "master_election": service.master_election,
         "monitoring_endpoints": service.monitoring_endpoints,
+        "port": service.port,
         "public_endpoints": service.public_endpoints,
         "role": service.role,
+        "rolling": service.rolling,
         "service_credentials": service.service_credentials,
         "stateful": service.stateful,
         "uid": uid,

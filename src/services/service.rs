@@ -1,12 +1,14 @@
 //! The format of `services.yml`: every attribute with its type, default and meaning.
 
 use super::attribute::At;
+use super::container::Container;
+use super::health::Health;
 use super::record::record;
 use super::text::{
     CredentialName, DnsName, GroupName, Line, RoleName, SanName, ServiceName, UnitName, UserName,
     VariableName,
 };
-use super::value::{CertMode, Discovery, Instances, Port, Scheme, Volumes, Words};
+use super::value::{CertMode, Discovery, Instances, Port, Scheme};
 use crate::diagnostic::Diagnostics;
 use crate::yaml::Position;
 
@@ -47,6 +49,12 @@ record! {
         pub public_endpoints: Vec<PublicEndpoint> = Vec::new(),
         /// Container images that make up the service; all run on each of its hosts.
         pub containers: Vec<Container> = Vec::new(),
+        /// The port on which instances answer; default: that of the first public endpoint, else of the first container with one.
+        pub port: Option<At<Port>> = None,
+        /// How to tell whether an instance works; default: systemd says that its units run.
+        pub health: Option<At<Health>> = None,
+        /// How many instances may restart at a time: a number, or 'all'.
+        pub rolling: Instances = Instances::Limited(1),
     }
 }
 
@@ -96,24 +104,6 @@ record! {
     }
 }
 
-record! {
-    /// A container that runs on each host of the service.
-    pub struct Container {
-        /// Name of the container, unique within the service.
-        pub name: At<ServiceName>,
-        /// The image to run.
-        pub image: Line,
-        /// The port it serves, on the host's network interface.
-        pub port: Option<At<Port>> = None,
-        /// Additional options of the run command.
-        pub docker_options: Words = Words(Vec::new()),
-        /// Arguments of the container's entry point.
-        pub args: Words = Words(Vec::new()),
-        /// Paths of the host to mount: 'source: target'.
-        pub volumes: Volumes = Volumes(std::collections::BTreeMap::new()),
-    }
-}
-
 impl Service {
     /// Fills in the defaults that derive from the service's name.
     pub fn complete(&mut self, name: &str, position: &Position, mistakes: &mut Diagnostics) {
@@ -124,12 +114,38 @@ impl Service {
             let default = || At { value: DnsName(name.into()), position: position.clone() };
             endpoint.name.get_or_insert_with(default);
         }
+        if self.port.is_none() {
+            let public = self.public_endpoints.iter().map(|it| &it.port);
+            self.port =
+                public.chain(self.containers.iter().filter_map(|it| it.port.as_ref())).next().cloned();
+        }
+        self.complete_health(name, mistakes);
         if self.user.is_none() && !UserName::accepts(name) {
             let message =
                 format!("service '{name}': the name is too long for a system user (31); give a 'user'");
             mistakes.push(position.mistake(message));
         }
         self.user.get_or_insert_with(|| UserName(name.into()));
+    }
+
+    /// A check asks the port of its service or container, by the protocol that the gateway speaks there.
+    fn complete_health(&mut self, name: &str, mistakes: &mut Diagnostics) {
+        let Self { containers, public_endpoints, monitoring_endpoints, health, port, .. } = self;
+        let scheme = |port: Port| {
+            let public = public_endpoints.iter().map(|it| (it.port.value, it.scheme));
+            let mut all = public.chain(monitoring_endpoints.iter().map(|it| (it.port.value, it.scheme)));
+            all.find(|(of, _)| *of == port).map_or(Scheme::Https, |(_, scheme)| scheme)
+        };
+        for container in containers {
+            let what = format!("container '{}' of service '{name}'", &*container.name.value);
+            if let Some(health) = &mut container.health {
+                health.value.complete(&what, container.port.as_ref(), &scheme, &health.position, mistakes);
+            }
+        }
+        if let Some(health) = health {
+            let what = format!("service '{name}'");
+            health.value.complete(&what, port.as_ref(), &scheme, &health.position, mistakes);
+        }
     }
 
     /// Whether a role of this project sets it up among the others of the cluster itself.

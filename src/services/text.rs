@@ -155,3 +155,57 @@ text! {
     /// An absolute path inside a container, with options such as `:ro` behind it.
     Target, "an absolute path", "^/[^\\x00-\\x1f\\x7f]*$", |text| text.starts_with('/') && Line::accepts(text)
 }
+text! {
+    /// An absolute path of a URL, with its query if it has one.
+    UrlPath, "a path that begins with '/', without blanks and quotes", "^/[^\\s\"'\\\\\\x00-\\x1f\\x7f]*$",
+    |text| text.starts_with('/') && !text.contains(|it: char| it.is_whitespace() || it.is_control() || "\"'\\".contains(it))
+}
+text! {
+    /// The name of a container, which ends a unit's name and a DNS label.
+    ContainerName, "a name of lower-case letters, digits and '-' (first and last a letter or digit, at most 61)",
+    "^[a-z0-9]([a-z0-9-]{0,59}[a-z0-9])?$",
+    |text| text.len() <= 61 && shaped(text, lower_or_digit, |byte| lower_or_digit(byte) || byte == b'-', lower_or_digit)
+}
+text! {
+    /// An image as docker writes it: `[registry/]name[:tag][@digest]`.
+    ImageName as ["string", "number"], "an image such as 'redis:7' or 'registry.example.com/app@sha256:…'", "^[A-Za-z0-9][A-Za-z0-9._/:@+-]*$", |text| {
+        let inner = |byte: u8| byte.is_ascii_alphanumeric() || b"._/:@+-".contains(&byte);
+        text.bytes().all(inner) && text.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric)
+    }
+}
+text! {
+    /// A file of the control node, beside `services.yml` where it is not absolute.
+    FilePath, "the path of a file", "^[^\\x00-\\x1f\\x7f]*[^/\\x00-\\x1f\\x7f]$", |text| Line::accepts(text) && !text.ends_with('/')
+}
+text! {
+    /// The name of an environment variable.
+    EnvironmentName, "the name of an environment variable (letters, digits, '_'; first no digit)", "^[A-Za-z_][A-Za-z0-9_]*$",
+    VariableName::accepts
+}
+text! {
+    /// How much memory, as podman and docker write it.
+    Memory as ["string", "number"], "an amount of memory such as 512m or 2g", "^[1-9][0-9]{0,14}[bkmgBKMG]?$", |text| {
+        let digits = text.strip_suffix(|it: char| "bkmgBKMG".contains(it)).unwrap_or(text);
+        !digits.starts_with('0') && (1..=15).contains(&digits.len()) && digits.bytes().all(|it| it.is_ascii_digit())
+    }
+}
+text! {
+    /// How many processors, in parts too.
+    Processors as ["string", "number"], "a number of processors such as 0.5 or 2", "^([1-9][0-9]{0,2}(\\.[0-9]{1,3})?|0\\.[0-9]{0,2}[1-9])$", |text| {
+        let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
+        let digits = |it: &str, most| (1..=most).contains(&it.len()) && it.bytes().all(|it| it.is_ascii_digit());
+        digits(whole, 3) && digits(part, 3) && if whole == "0" { !part.ends_with('0') } else { !whole.starts_with('0') }
+    }
+}
+text! {
+    /// A Linux capability, with or without its prefix.
+    Capability, "a capability such as NET_BIND_SERVICE", "^(CAP_)?[A-Z][A-Z0-9_]*$",
+    |text| shaped(text, |it| it.is_ascii_uppercase(), |it| it.is_ascii_uppercase() || it.is_ascii_digit() || it == b'_', |it| it.is_ascii_uppercase() || it.is_ascii_digit() || it == b'_')
+}
+text! {
+    /// A numeric user and group inside a container.
+    ContainerUser as ["string", "integer"], "a numeric user, such as 999 or '999:999'", "^(0|[1-9][0-9]{0,8})(:(0|[1-9][0-9]{0,8}))?$", |text| {
+        let number = |it: &str| (1..=9).contains(&it.len()) && it.bytes().all(|it| it.is_ascii_digit()) && (it == "0" || !it.starts_with('0'));
+        text.split_once(':').map_or_else(|| number(text), |(user, group)| number(user) && number(group))
+    }
+}

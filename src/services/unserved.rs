@@ -8,10 +8,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 /// A warning for each enabled service that asks for what nothing here does.
 pub fn unserved(services: &Services) -> Diagnostics {
     let enabled = services.services.iter().filter(|(_, defined)| defined.service.enabled);
-    enabled
-        .flat_map(|(name, defined)| [containers(name, defined), endpoints(name, defined)])
-        .flatten()
-        .collect()
+    enabled.filter_map(|(name, defined)| endpoints(name, defined)).collect()
 }
 
 /// Every enabled service whose role is in none of the directories where Ansible looks for roles: nothing would set it
@@ -59,14 +56,6 @@ pub fn open_to_all(services: &Services) -> Vec<&str> {
 
 /// The role of a service that needs none.
 pub(super) const NO_ROLE: &str = "none";
-
-fn containers(name: &str, defined: &Defined) -> Option<Diagnostic> {
-    let first = defined.service.containers.first()?;
-    let message = format!(
-        "service '{name}' has containers, which no role of minicluster runs yet; only a role of your own starts them"
-    );
-    Some(first.name.position.mistake(message))
-}
 
 fn endpoints(name: &str, defined: &Defined) -> Option<Diagnostic> {
     let first = defined.service.public_endpoints.first()?.name.as_ref()?;

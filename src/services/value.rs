@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Value as Json, json};
 
 use super::attribute::{Attribute, Place, refuse};
-use super::text::{Source, Target, Word};
+use super::text::Word;
 use crate::diagnostic::Diagnostics;
 use crate::text::nearest;
 use crate::yaml::{Node, Value};
@@ -48,8 +48,7 @@ pub struct Port(pub u16);
 
 impl Attribute for Port {
     fn read(node: &Node, place: &Place, mistakes: &mut Diagnostics) -> Option<Self> {
-        let digits = node.plain().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-        match digits.filter(|text| !text.starts_with('0')).and_then(|text| text.parse().ok()) {
+        match whole(node) {
             Some(port) => Some(Self(port)),
             None => refuse(node, place, "a port from 1 to 65535", mistakes),
         }
@@ -58,6 +57,46 @@ impl Attribute for Port {
     fn schema() -> Json {
         json!({"type": "integer", "minimum": 1, "maximum": 65535})
     }
+}
+
+/// Seconds, of which there is at least one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Seconds(pub u16);
+
+impl Attribute for Seconds {
+    fn read(node: &Node, place: &Place, mistakes: &mut Diagnostics) -> Option<Self> {
+        match whole(node).filter(|it| (1..=3600).contains(it)) {
+            Some(seconds) => Some(Self(seconds)),
+            None => refuse(node, place, "seconds from 1 to 3600", mistakes),
+        }
+    }
+
+    fn schema() -> Json {
+        json!({"type": "integer", "minimum": 1, "maximum": 3600})
+    }
+}
+
+/// A status code of HTTP (RFC 9110, section 15).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Status(pub u16);
+
+impl Attribute for Status {
+    fn read(node: &Node, place: &Place, mistakes: &mut Diagnostics) -> Option<Self> {
+        match whole(node).filter(|it| (100..=599).contains(it)) {
+            Some(status) => Some(Self(status)),
+            None => refuse(node, place, "an HTTP status from 100 to 599", mistakes),
+        }
+    }
+
+    fn schema() -> Json {
+        json!({"type": "integer", "minimum": 100, "maximum": 599})
+    }
+}
+
+/// A whole number without a leading zero, which YAML 1.1 would take for octal.
+fn whole(node: &Node) -> Option<u16> {
+    let digits = node.plain().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    digits.filter(|text| !text.starts_with('0')).and_then(|text| text.parse().ok())
 }
 
 /// Declares a choice of words.
@@ -123,6 +162,17 @@ choice! {
     }
 }
 choice! {
+    /// When systemd starts a container again that has ended.
+    Restart {
+        /// Whatever its exit status.
+        Always = "always",
+        /// After an exit status other than 0, or a signal.
+        OnFailure = "on-failure",
+        /// Never.
+        Never = "never",
+    }
+}
+choice! {
     /// The protocol of an endpoint.
     Scheme {
         /// With TLS.
@@ -171,32 +221,6 @@ fn split(text: &str) -> Option<Vec<String>> {
     }
     words.extend(word);
     quote.is_none().then_some(words)
-}
-
-/// Directories mounted into a container, by their path on the host.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Volumes(pub std::collections::BTreeMap<String, String>);
-
-impl Attribute for Volumes {
-    fn read(node: &Node, place: &Place, mistakes: &mut Diagnostics) -> Option<Self> {
-        let Some(entries) = node.entries() else {
-            return refuse(node, place, "a dictionary of 'source: target' paths", mistakes);
-        };
-        let read: Vec<_> = entries
-            .iter()
-            .map(|entry| {
-                let source = Source::read(&entry.key, &Place::Attribute(place, "source"), mistakes);
-                let target = Target::read(&entry.value, &Place::Attribute(place, "target"), mistakes);
-                Some((source?.0, target?.0))
-            })
-            .collect();
-        read.into_iter().collect::<Option<_>>().map(Self)
-    }
-
-    fn schema() -> Json {
-        let (names, values) = (Source::schema(), Target::schema());
-        json!({"type": "object", "propertyNames": names, "additionalProperties": values})
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! An operator's directory: `hosts`, `services.yml` and `services.lock`, read and judged together.
 
 mod addresses;
+mod archives;
 mod judge;
 mod listing;
 mod module;
@@ -11,6 +12,7 @@ mod ports;
 mod quorum;
 pub mod record;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, unreadable};
@@ -21,6 +23,7 @@ use crate::services::{self, Services};
 use crate::system::files;
 use crate::yaml::Position;
 
+pub use archives::Archive;
 pub use module::{Params, RecordPlacement};
 pub use names::Domain;
 pub use overrides::unread;
@@ -121,11 +124,21 @@ impl Workspace {
         self.addresses.iter().cloned().chain(lost).collect()
     }
 
+    /// The archives of images that services name, by the names that they have there.
+    pub fn archives(&self) -> Result<BTreeMap<String, Archive>, Diagnostics> {
+        let beside = self.paths.services.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
+        let (archives, mistakes) =
+            archives::read(&self.services, &Paths::absolute(&Path::new(".").join(beside)));
+        if mistakes.is_empty() { Ok(archives) } else { Err(mistakes) }
+    }
+
     /// What is no mistake, but may not be meant.
     pub fn warnings(&self) -> Vec<String> {
         let unserved = services::unserved(&self.services);
+        let open = services::isolation(&self.services);
         let few = self.few_members();
-        let said = self.hosts.warnings().iter().chain(&unserved).chain(&few).chain(&self.loopback);
+        let said =
+            self.hosts.warnings().iter().chain(&unserved).chain(&open).chain(&few).chain(&self.loopback);
         let said = said.map(ToString::to_string);
         said.chain(self.lost_quorum()).collect()
     }

@@ -1,11 +1,12 @@
 //! The module `placement`: validates the cluster's files and records who runs where.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::{Result, anyhow, bail};
 use serde_json::{Map, json};
 
-use super::{Paths, Workspace, overrides, record};
+use super::{Archive, Paths, Workspace, overrides, record};
 use crate::arguments;
 use crate::module::{Argument, Module, Outcome, Task};
 use crate::placement::Plan as Changes;
@@ -41,6 +42,7 @@ pub struct Plan {
     changes: Changes,
     warnings: Vec<String>,
     notes: Vec<String>,
+    archives: BTreeMap<String, Archive>,
 }
 
 /// The module.
@@ -68,6 +70,10 @@ impl Module for RecordPlacement {
             })?;
         let mut refused = workspace.refusals(params.remove_all);
         refused.extend(services::without_role(&workspace.services, &params.roles));
+        let archives = workspace.archives().unwrap_or_else(|wrong| {
+            refused.extend(wrong);
+            BTreeMap::new()
+        });
         let refused: Vec<String> = refused.iter().map(ToString::to_string).collect();
         if !refused.is_empty() {
             bail!("{}", refused.join("\n"));
@@ -81,7 +87,7 @@ impl Module for RecordPlacement {
         let unread = unread.iter().map(ToString::to_string).collect();
         let notes = services::without_setup(&workspace.services, &params.roles);
         let warnings = [workspace.warnings(), unread, changes.data_left_behind()].concat();
-        Ok(Plan { params, file, changes, warnings, notes })
+        Ok(Plan { params, file, changes, warnings, notes, archives })
     }
 
     fn predict(plan: &Plan, _task: &Task) -> Outcome {
@@ -91,6 +97,10 @@ impl Module for RecordPlacement {
             diff: plan.file.diff().into_iter().collect(),
             warnings: plan.warnings.clone(),
             values: Map::from_iter([
+                (
+                    "archives".to_owned(),
+                    plan.archives.iter().map(|(name, it)| (name.clone(), it.json())).collect(),
+                ),
                 ("changes".to_owned(), json!(plan.changes.changes)),
                 ("kept".to_owned(), json!(plan.changes.kept)),
                 ("notes".to_owned(), json!(plan.notes)),

@@ -131,10 +131,12 @@ fn decide(params: Params, task: &Task, now: OffsetDateTime) -> Result<Plan> {
     }
     let public = |path, text: &str| File::public(path, text, Attributes::mode(0o644)).plan();
     // In check mode the control node cannot know what it has not signed yet.
-    let shared = vec![
-        public(layout.anchors(), if anchors.is_empty() { UNKNOWN } else { &params.bundle })?,
-        public(layout.crl(), if params.crl.is_empty() { UNKNOWN } else { &params.crl })?,
-    ];
+    let bundle = if anchors.is_empty() { UNKNOWN } else { &params.bundle };
+    let lists = if params.crl.is_empty() { UNKNOWN } else { &params.crl };
+    let mut shared = vec![public(layout.anchors(), bundle)?, public(layout.crl(), lists)?];
+    for folder in layout.copies() {
+        shared.extend([public(folder.join("ca.pem"), bundle)?, public(folder.join("crl.pem"), lists)?]);
+    }
     refuse_older(&params.crl, &layout)?;
     let records = Records::read(&params.ledger)?;
     let stale = stale::credentials(&layout, &records, &params.services, &wanted);

@@ -1,6 +1,9 @@
 //! Where a host's credentials lie.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Result;
 use rustix::fd::OwnedFd;
@@ -33,6 +36,16 @@ impl Layout {
     /// The revocation lists.
     pub fn crl(&self) -> PathBuf {
         self.root.join("crl.pem")
+    }
+
+    /// Directories beside this one with copies of trust anchors and revocation lists: what is mounted into the containers of
+    /// a service. They are made where such a container starts.
+    pub fn copies(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.root.with_file_name("containers"));
+        let folders = entries.into_iter().flatten().flatten().map(|it| it.path());
+        let mut folders: Vec<_> = folders.filter(|it| it.join("ca.pem").exists()).collect();
+        folders.sort();
+        folders
     }
 
     /// A credential.

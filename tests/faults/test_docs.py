@@ -14,6 +14,7 @@ ELSEWHERE = {
     ("README.md", "make demo"): "a person runs it; its parts are those of this test and of molecule",
     ("docs/getting-started.md", "make"): "this checkout is built",
     ("docs/bootstrapping.md", None): "molecule/bootstrap",
+    ("docs/containers.md", None): "test_containers",
     ("docs/limits.md", "rustup target add"): "needs a compiler for another architecture",
     ("docs/placement.md", "ansible-playbook site.yml -e services_remove_all=true"): "test_services",
     ("roles/common/README.md", None): "test_certificates, test_lost_ca",

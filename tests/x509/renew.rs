@@ -289,3 +289,22 @@ fn a_full_disk_leaves_what_was_there() {
     judge::works(&cluster, "host1", ALL);
     heals(&cluster);
 }
+
+/// What is mounted into containers, where a file that is replaced beside it would never arrive.
+#[test]
+fn copies_for_containers_follow_the_authority() {
+    let cluster = Cluster::new(&["host1"]);
+    cluster.run();
+    let copies = cluster.host("host1").join("credentials/containers/web");
+    std::fs::create_dir_all(&copies).unwrap();
+    cluster.run();
+    assert!(!copies.join("ca.pem").exists(), "no container has started there");
+    std::fs::write(copies.join("ca.pem"), "old").unwrap();
+    assert!(cluster.check().contains(&"install host1".to_owned()));
+    cluster.run();
+    for name in ["ca.pem", "crl.pem"] {
+        let read = |path| std::fs::read_to_string(path).unwrap();
+        assert_eq!(read(copies.join(name)), read(cluster.file("host1", name)), "{name}");
+    }
+    assert_eq!(cluster.check(), Vec::<String>::new());
+}

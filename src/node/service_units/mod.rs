@@ -14,12 +14,12 @@ use super::{
     action::{Action, Wanted, decide},
     digest::Digest,
     disposal::dispose,
-    node_files,
+    fall_back, node_files,
     starting::{names, prepare, start, stop},
     systemd::{self, Unit},
 };
 use crate::{
-    module::{Module, Outcome, Task},
+    module::{Failure, Module, Outcome, Task},
     system::fault,
     text::Diff,
 };
@@ -39,6 +39,7 @@ pub struct Plan {
     /// Units that owe a restart, of which the ledger does not know how it is done.
     unknown: Vec<String>,
     hold: bool,
+    fall_back: bool,
     ledger: PathBuf,
     /// What the ledger had, when all this was decided.
     records: Records,
@@ -53,7 +54,11 @@ impl Module for ServiceUnits {
 
     fn plan(params: Params, task: &Task) -> Result<Plan> {
         let requests = params.requests(task.check_mode)?;
-        let files = node_files::Plan::new(params.directories.clone(), params.files())?;
+        // What is restored is not what this task writes.
+        let files = match requests[0].state {
+            State::Restored => node_files::Plan::default(),
+            _ => node_files::Plan::new(params.directories.clone(), params.files())?,
+        };
         let mut records = Records::read(&params.ledger)?;
         for (unit, reason) in requests.iter().flat_map(|it| &it.predicted).flat_map(|it| &it.restarts) {
             records.owe_restart(unit, reason);
@@ -64,8 +69,8 @@ impl Module for ServiceUnits {
             _ => (requests, Vec::new()),
         };
         let actions = look(&requests, &records, &[files.contents(), paths(&dropped)].concat())?;
-        let Params { exclusive, hold, ledger, .. } = params;
-        Ok(Plan { files, requests, actions, dropped, exclusive, unknown, hold, ledger, records })
+        let Params { exclusive, hold, fall_back, ledger, .. } = params;
+        Ok(Plan { files, requests, actions, dropped, exclusive, unknown, hold, fall_back, ledger, records })
     }
 
     fn predict(plan: &Plan, task: &Task) -> Outcome {
@@ -75,6 +80,9 @@ impl Module for ServiceUnits {
     }
 
     fn apply(mut plan: Plan, task: &Task) -> Result<Outcome> {
+        if plan.requests.iter().any(|it| it.state == State::Restored) {
+            return plan.restore();
+        }
         let mut outcome = plan.files.outcome(task);
         let mut ledger = Ledger::open(&plan.ledger)?;
         // Whether what was decided still is what is to be done.
@@ -115,7 +123,8 @@ impl Module for ServiceUnits {
         let running = plan.requests.iter().all(|it| it.state == State::Started);
         prepare(&ledger, &all, running)?;
         if running {
-            start(&mut ledger, &plan.requests, &plan.actions)?;
+            let started = start(&mut ledger, &plan.requests, &plan.actions);
+            plan.keep_or_go_back(&mut ledger, started)?;
         } else {
             stop(&mut ledger, &all)?;
         }
@@ -149,6 +158,7 @@ fn dropped(requests: &[Request], records: &Records) -> Holdings {
         // Not known here.
         credentials: had.credentials.clone(),
         unused: had.unused.clone(),
+        images: had.images.clone(),
     };
     let others = records.services.iter().filter(|(other, _)| *other != service);
     others.fold(had.clone().without(&has), |rest, (_, other)| rest.without(other))
@@ -198,6 +208,48 @@ fn record(ledger: &mut Ledger, requests: &[Request]) -> Result<()> {
 }
 
 impl Plan {
+    /// Keeps what came up, and puts back what did not: the failure stays one, whatever runs then.
+    fn keep_or_go_back(&self, ledger: &mut Ledger, started: Result<()>) -> Result<()> {
+        if !self.fall_back {
+            return started;
+        }
+        let Err(error) = started else {
+            return self.requests.iter().try_for_each(|it| fall_back::keep(&self.ledger, it));
+        };
+        let Some(Failure { message, values }) = error.downcast_ref::<Failure>() else { return Err(error) };
+        let is_down = |unit: &String| values["down"].as_array().is_some_and(|it| it.contains(&json!(unit)));
+        let mut back = Vec::new();
+        for request in self.requests.iter().filter(|it| it.units.iter().any(is_down)) {
+            if fall_back::restore(&self.ledger, request)? {
+                back.push(request.clone());
+            }
+        }
+        if back.is_empty() {
+            return Err(error);
+        }
+        let names = back.iter().flat_map(|it| it.units.iter().cloned()).collect::<Vec<_>>().join(", ");
+        let again = look(&back, &ledger.records, &[]).and_then(|actions| {
+            prepare(ledger, &actions.concat(), true)?;
+            start(ledger, &back, &actions)
+        });
+        let end = match again {
+            Ok(()) => format!("{names}: back to what ran before"),
+            Err(second) => format!("{names}: what ran before does not come up any more either: {second:#}"),
+        };
+        Err(Failure { message: format!("{message}\n\n{end}"), values: values.clone() }.into())
+    }
+
+    /// Puts back the files of units that run with what they were before, so that their next start is no other.
+    fn restore(self) -> Result<Outcome> {
+        let _ledger = Ledger::open(&self.ledger)?;
+        let mut outcome = Outcome::default();
+        for request in &self.requests {
+            outcome.changed |= fall_back::restore(&self.ledger, request)?;
+        }
+        systemd::systemctl(&["daemon-reload"])?;
+        Ok(outcome)
+    }
+
     /// Adds what is done with units, and what the service no longer has.
     fn report(&self, outcome: &mut Outcome) {
         if self.dropped != Holdings::default() {

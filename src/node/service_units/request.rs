@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     module::{Argument, Arguments, Spec},
     node::{
+        fall_back,
         ledger::Manner,
         node_files::{DirectoryOptions, FileOptions},
         prediction::Prediction,
@@ -94,8 +95,10 @@ crate::arguments! {
         pub also: Vec<Group> => Argument::list(Argument::options::<Group>()).default(json!([])),
         /// Whether these are all units and files of the service: others that the ledger has for it are stopped, disabled and removed.
         pub exclusive: bool => Argument::bool().default(false),
-        /// Whether the units shall run; `owed`: those that owe a restart, as the ledger has it, are restarted.
-        pub state: String => Argument::str().choices(&["started", "stopped", "owed"]).default("started"),
+        /// Whether units that do not come up go back to the files that they last came up with, and the task fails all the same.
+        pub fall_back: bool => Argument::bool().default(false),
+        /// Whether the units shall run; `restored`: their files are those that they last came up with; `owed`: those that owe a restart, as the ledger has it, are restarted.
+        pub state: String => Argument::str().choices(&["started", "stopped", "owed", "restored"]).default("started"),
         /// Those of the units for which a reload is enough when inputs change.
         pub reload: Vec<String> => Argument::list(Argument::str()).default(Vec::<String>::new()),
         /// A command, with its arguments, that must succeed before a unit that runs is restarted.
@@ -123,7 +126,7 @@ crate::arguments! {
 #[derive(Clone)]
 pub(in crate::node) struct Request {
     pub(super) service: String,
-    pub(super) units: Vec<String>,
+    pub(in crate::node) units: Vec<String>,
     pub(super) reload: Vec<String>,
     pub(super) inputs: Vec<PathBuf>,
     pub(super) files: Vec<PathBuf>,
@@ -136,6 +139,8 @@ pub(in crate::node) struct Request {
     pub(in crate::node) timeout: u64,
     pub(in crate::node) settle: u64,
     pub(in crate::node) run: String,
+    /// What they read when they start, of what the task writes.
+    pub(in crate::node) written: Vec<FileOptions>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -144,6 +149,8 @@ pub(super) enum State {
     Stopped,
     /// Restarted, where the ledger owes it.
     Owed,
+    /// Left alone, with the files that they last came up with.
+    Restored,
 }
 
 impl Params {
@@ -152,6 +159,7 @@ impl Params {
         let state = match self.state.as_str() {
             "started" => State::Started,
             "stopped" => State::Stopped,
+            "restored" => State::Restored,
             _ => State::Owed,
         };
         if (state == State::Owed) != self.units.is_empty() {
@@ -198,12 +206,16 @@ impl Params {
         let read = of.write.iter().filter(|it| it.is_input()).map(|it| &it.file.path);
         let (goes, stays): (Vec<_>, Vec<_>) = of.write.iter().partition(|it| it.role.turndown);
         let paths = |files: Vec<&Written>| files.into_iter().map(|it| it.file.path.clone()).collect();
+        let mut files: Vec<_> = paths(goes);
+        if self.fall_back {
+            files.extend(units.iter().map(|it| fall_back::place(&self.ledger, it)));
+        }
         Ok(Request {
             service: self.service.clone(),
             units,
             reload,
             inputs: read.chain(&of.inputs).cloned().collect(),
-            files: paths(goes),
+            files,
             kept: paths(stays),
             guard: Vec::new(),
             state,
@@ -213,6 +225,7 @@ impl Params {
             timeout: self.timeout,
             settle: self.settle,
             run: self.run.clone(),
+            written: of.write.iter().filter(|it| it.role.restart).map(|it| it.file.clone()).collect(),
         })
     }
 

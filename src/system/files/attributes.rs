@@ -21,6 +21,15 @@ pub struct Attributes {
     pub group: Option<String>,
 }
 
+/// A number needs no account: in a container it may have one.
+fn user(key: &str) -> Result<Option<u32>> {
+    Ok(accounts::user(key)?.map(|it| it.id).or_else(|| key.parse().ok()))
+}
+
+fn group(key: &str) -> Result<Option<u32>> {
+    Ok(accounts::group(key)?.map(|it| it.id).or_else(|| key.parse().ok()))
+}
+
 impl Attributes {
     /// A mode, with owner and group as they are.
     pub const fn mode(mode: u32) -> Self {
@@ -34,11 +43,11 @@ impl Attributes {
 
     /// Whether `found` is as it shall be. An account that does not exist yet owns nothing.
     pub(super) fn hold(&self, found: Found) -> Result<bool> {
-        let owner = self.owner.as_deref().map(accounts::user).transpose()?;
-        let group = self.group.as_deref().map(accounts::group).transpose()?;
+        let owner = self.owner.as_deref().map(user).transpose()?;
+        let group = self.group.as_deref().map(group).transpose()?;
         Ok(found.mode == self.mode
-            && owner.is_none_or(|it| it.is_some_and(|it| it.id == found.owner))
-            && group.is_none_or(|it| it.is_some_and(|it| it.id == found.group)))
+            && owner.is_none_or(|it| it.is_some_and(|it| it == found.owner))
+            && group.is_none_or(|it| it.is_some_and(|it| it == found.group)))
     }
 
     /// Gives an open file these attributes. Never grants in between what neither the old nor the new
@@ -46,17 +55,14 @@ impl Attributes {
     pub(super) fn give(&self, file: impl AsFd, kept: Option<Found>) -> Result<()> {
         let owner = match &self.owner {
             Some(name) => Some(
-                accounts::user(name)?
-                    .ok_or_else(|| anyhow!("there is no user '{name}'; create it first{SERVICES}"))?
-                    .id,
+                user(name)?.ok_or_else(|| anyhow!("there is no user '{name}'; create it first{SERVICES}"))?,
             ),
             None => kept.map(|it| it.owner),
         };
         let group = match &self.group {
             Some(name) => Some(
-                accounts::group(name)?
-                    .ok_or_else(|| anyhow!("there is no group '{name}'; create it first{SERVICES}"))?
-                    .id,
+                group(name)?
+                    .ok_or_else(|| anyhow!("there is no group '{name}'; create it first{SERVICES}"))?,
             ),
             None => kept.map(|it| it.group),
         };

@@ -1,12 +1,14 @@
 //! What no attribute alone can tell: names that collide, references that lead nowhere.
 
+mod containers;
+
 use std::collections::BTreeMap;
 
-use super::attribute::At;
-use super::load::{Defined, Services};
-use super::published::variables;
-use super::text::ServiceName;
 use crate::diagnostic::Diagnostics;
+use crate::services::attribute::At;
+use crate::services::load::{Defined, Services};
+use crate::services::published::variables;
+use crate::services::text::ServiceName;
 use crate::text::nearest;
 use crate::yaml::Position;
 
@@ -26,8 +28,8 @@ pub fn check(services: &Services) -> Diagnostics {
         let names = defined.service.public_endpoints.iter().filter_map(|endpoint| endpoint.name.as_ref());
         names.map(|name| (&*name.value.0, &name.position)).collect()
     });
+    containers::check(services, &mut check.mistakes);
     for (name, defined) in &services.services {
-        check.containers(name, defined);
         check.references(name, defined);
         check.company(name, defined);
     }
@@ -66,17 +68,6 @@ impl<'a> Check<'a> {
                     );
                     self.mistakes.push(position.mistake(message));
                 }
-            }
-        }
-    }
-
-    fn containers(&mut self, service: &str, defined: &Defined) {
-        let containers = &defined.service.containers;
-        for (index, container) in containers.iter().enumerate() {
-            if containers[..index].iter().any(|other| other.name.value == container.name.value) {
-                let name = &*container.name.value;
-                let message = format!("service '{service}' has two containers called '{name}'; rename one");
-                self.mistakes.push(container.name.position.mistake(message));
             }
         }
     }
