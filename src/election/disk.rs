@@ -1,10 +1,7 @@
 //! The state directory: one process at a time, each state whole and on the disk when the call returns, and no
 //! going on with a state that cannot be read.
 
-use std::{
-    os::fd::OwnedFd,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use rustix::io::{FdFlags, fcntl_setfd};
@@ -13,7 +10,7 @@ use super::{NodeId, Stage, State};
 use crate::{
     system::{
         fault,
-        files::{Attributes, Directory, Persisted, lock, try_lock},
+        files::{Attributes, Directory, LockGuard, Persisted, lock, try_lock},
         random,
     },
     text::hex,
@@ -22,7 +19,7 @@ use crate::{
 /// What this node keeps, below the state directory.
 pub(super) struct Disk {
     path: PathBuf,
-    _lock: OwnedFd,
+    _lock: LockGuard,
 }
 
 impl Persisted for State {
@@ -67,7 +64,7 @@ pub(super) struct ActionLock(PathBuf);
 
 impl ActionLock {
     /// Takes it for a program that is started next; `None`: an action of a process before this one still has it.
-    pub(super) fn take(&self, wait: bool) -> Result<Option<OwnedFd>> {
+    pub(super) fn take(&self, wait: bool) -> Result<Option<LockGuard>> {
         let taken = if wait { Some(lock(&self.0)?) } else { try_lock(&self.0)? };
         if let Some(taken) = &taken {
             fcntl_setfd(taken, FdFlags::empty())?;

@@ -7,7 +7,6 @@ use std::{
 };
 
 use anyhow::{Result, bail};
-use serde_json::json;
 
 use super::{
     client::{Attempt, Destination},
@@ -95,19 +94,10 @@ impl Module for SshLogin {
     }
 
     fn predict(plan: &Plan, _task: &Task) -> Outcome {
-        let mut outcome = Outcome::default();
         let refused: Vec<_> = plan.refused.iter().map(PublicKey::fingerprint).collect();
-        outcome.values.insert("refused".into(), json!(refused));
-        if let Some((path, key, connection)) = &plan.opened {
-            outcome.values.insert("key".into(), json!(path));
-            outcome.values.insert("fingerprint".into(), json!(key.fingerprint()));
-            outcome.values.insert("connection".into(), json!(connection));
-        }
-        outcome
-    }
-
-    fn apply(plan: Plan, task: &Task) -> Result<Outcome> {
-        Ok(Self::predict(&plan, task))
+        let outcome = Outcome::default().with("refused", refused);
+        let Some((path, key, connection)) = &plan.opened else { return outcome };
+        outcome.with("key", path).with("fingerprint", key.fingerprint()).with("connection", connection)
     }
 }
 

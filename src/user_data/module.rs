@@ -87,20 +87,18 @@ impl Module for UserData {
     }
 
     fn predict(plan: &Plan, _task: &Task) -> Outcome {
-        let mut outcome = Outcome { changed: plan.new || plan.file.changes(), ..Outcome::default() };
-        outcome.diff.extend(plan.file.diff());
-        outcome.warnings.extend(plan.file.warning());
-        outcome.warnings.extend(plan.request.warning());
-        outcome.values.insert("path".into(), json!(plan.path));
-        outcome
+        Outcome::new(plan.new || plan.file.changes())
+            .with_diff(plan.file.diff())
+            .with_warnings(plan.file.warning())
+            .with_warnings(plan.request.warning())
+            .with("path", &plan.path)
     }
 
-    fn apply(plan: Plan, task: &Task) -> Result<Outcome> {
-        let outcome = Self::predict(&plan, task);
+    fn apply(plan: Plan, predicted: Outcome) -> Result<Outcome> {
         let shared = Shared::keep(&plan.private_dir, plan.request.bootstrap_key)?;
         fault::point("user_data:kept");
         file(&plan.path, &plan.request, &shared)?.apply()?;
-        Ok(outcome)
+        Ok(predicted)
     }
 }
 

@@ -6,7 +6,6 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use rustix::fd::OwnedFd;
 use serde_json::json;
 use time::OffsetDateTime;
 
@@ -26,7 +25,7 @@ use crate::{
     node::{Ledger, Records, publish},
     system::{
         Secret, fault,
-        files::{self, Attributes, File, FilePlan},
+        files::{self, Attributes, File, FilePlan, LockGuard},
     },
     text::Diff,
 };
@@ -77,8 +76,6 @@ pub struct Plan {
     stale: BTreeMap<String, BTreeSet<PathBuf>>,
     /// Those of them that were not recorded before, and the other way round.
     marked: Vec<PathBuf>,
-    /// What is verified stays as it is until it is in use. Not in check mode.
-    _lock: Option<OwnedFd>,
 }
 
 impl Module for X509Install {
@@ -87,6 +84,11 @@ impl Module for X509Install {
     type Params = Params;
     type Plan = Plan;
 
+    /// What is verified stays as it is until it is in use.
+    fn lock(params: &Params) -> Result<Option<LockGuard>> {
+        Layout::new(&params.directory).lock().map(Some)
+    }
+
     fn plan(params: Params, task: &Task) -> Result<Plan> {
         if !params.refused.is_empty() {
             bail!("the control node refused this host's certificates: {}", params.refused.join("; "));
@@ -94,14 +96,15 @@ impl Module for X509Install {
         decide(params, task, OffsetDateTime::now_utc())
     }
 
-    fn predict(plan: &Plan, _task: &Task) -> Outcome {
+    fn predict(plan: &Plan, task: &Task) -> Outcome {
         let mut outcome = plan.outcome();
-        publish(&mut outcome, &["x509".into()], &plan.rewritten(), &plan.restarts);
+        if task.check_mode {
+            publish(&mut outcome, &["x509".into()], &plan.rewritten(), &plan.restarts);
+        }
         outcome
     }
 
-    fn apply(mut plan: Plan, _task: &Task) -> Result<Outcome> {
-        let outcome = plan.outcome();
+    fn apply(mut plan: Plan, predicted: Outcome) -> Result<Outcome> {
         plan.record()?;
         fault::point("x509_install:ledger");
         for file in std::mem::take(&mut plan.shared) {
@@ -116,13 +119,12 @@ impl Module for X509Install {
             fault::point("x509_install:correction");
         }
         files::remove(&plan.layout.pending())?;
-        Ok(outcome)
+        Ok(predicted)
     }
 }
 
 fn decide(params: Params, task: &Task, now: OffsetDateTime) -> Result<Plan> {
     let layout = Layout::new(&params.directory);
-    let lock = (!task.check_mode).then(|| layout.lock()).transpose()?;
     let wanted = wanted(&params.services)?;
     let group_of = |it: &str| params.groups.get(it).cloned().unwrap_or_else(|| group::name(it));
     let anchors = certificate::read_all(&params.bundle).context("option 'bundle'")?;
@@ -147,7 +149,6 @@ fn decide(params: Params, task: &Task, now: OffsetDateTime) -> Result<Plan> {
         marked: marked(&records, &stale),
         stale,
         ledger: params.ledger.clone(),
-        _lock: lock,
         shared,
         layout,
     };
@@ -265,23 +266,19 @@ impl Plan {
         let files = self.shared.iter().chain(&self.corrections);
         let mut diff: Vec<Diff> = files.filter_map(FilePlan::diff).collect();
         diff.extend(self.certificates.iter().map(|it| it.diff(&self.layout)));
-        let unused = |path| self.stale.values().any(|it| it.contains(path));
+        let unused = |path: &PathBuf| self.stale.values().any(|it| it.contains(path));
         let words = |unused| if unused { "unused, removed at the end of a run\n" } else { "in use\n" };
-        diff.extend(self.marked.iter().map(|path| Diff {
-            before: words(!unused(path)).into(),
-            after: words(unused(path)).into(),
-            before_header: path.display().to_string(),
-            after_header: path.display().to_string(),
-        }));
+        let marked = |path: &PathBuf| Diff::of(path.display(), words(!unused(path)), words(unused(path)));
+        diff.extend(self.marked.iter().map(marked));
         let installed: Vec<_> = self
             .certificates
             .iter()
             .map(|it| json!({"credential": it.wanted.credential, "side": it.wanted.side, "reason": it.delivery.reason}))
             .collect();
-        let mut outcome = Outcome { changed: !diff.is_empty(), diff, ..Outcome::default() };
-        outcome.values.insert("installed".into(), json!(installed));
-        outcome.values.insert("restarts".into(), json!(self.restarts));
-        outcome.values.insert("owing".into(), json!(self.owing));
-        outcome
+        Outcome::new(!diff.is_empty())
+            .with_diff(diff)
+            .with("installed", installed)
+            .with("restarts", &self.restarts)
+            .with("owing", &self.owing)
     }
 }

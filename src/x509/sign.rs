@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     module::{Argument, Module, Outcome, Task},
-    system::fault,
+    system::{fault, files::LockGuard},
 };
 
 crate::arguments! {
@@ -85,15 +85,16 @@ impl Module for X509Sign {
     type Params = Params;
     type Plan = Plan;
 
+    fn lock(params: &Params) -> Result<Option<LockGuard>> {
+        Store::lock(&params.private_dir).map(Some)
+    }
+
     fn plan(params: Params, task: &Task) -> Result<Plan> {
         variables::refuse_facts(params.inject_facts_as_vars)?;
         let policy = Policy::new(&params.lifetime, &params.backdate, 0.0, params.key_type)?;
-        let store = if task.check_mode {
-            let read = if params.rebuild_index { Store::salvage } else { Store::read };
-            read(&params.private_dir)?
-        } else {
-            Store::lock(&params.private_dir, false)?
-        };
+        // `x509_ca` has rebuilt it before, unless this is a check.
+        let read = if params.rebuild_index && task.check_mode { Store::salvage } else { Store::read };
+        let store = read(&params.private_dir)?;
         let networks: Vec<_> =
             params.cluster_networks.iter().map(|it| Network::parse(it)).collect::<Result<_>>()?;
         let inventory = Inventory {
@@ -142,7 +143,7 @@ impl Module for X509Sign {
         outcome(&answers.collect())
     }
 
-    fn apply(mut plan: Plan, _task: &Task) -> Result<Outcome> {
+    fn apply(mut plan: Plan, _predicted: Outcome) -> Result<Outcome> {
         let hosts = std::mem::take(&mut plan.hosts);
         let anything = hosts.values().flatten().any(|granted| !granted.is_empty());
         let signer = anything.then(|| plan.signer()).transpose()?;
@@ -221,11 +222,6 @@ fn outcome(hosts: &BTreeMap<String, Answer>) -> Outcome {
     let refused = hosts.iter().filter(|(_, it)| !it.refused.is_empty());
     let warnings =
         refused.map(|(name, it)| format!("no certificates for '{name}': {}", it.refused.join("; ")));
-    let mut outcome = Outcome {
-        changed: hosts.values().any(|it| !it.certificates.is_empty()),
-        warnings: warnings.collect(),
-        ..Outcome::default()
-    };
-    outcome.values.insert("hosts".into(), json!(hosts));
-    outcome
+    let changed = hosts.values().any(|it| !it.certificates.is_empty());
+    Outcome::new(changed).with_warnings(warnings).with("hosts", hosts)
 }

@@ -69,13 +69,14 @@ impl Module for ServiceUnits {
     }
 
     fn predict(plan: &Plan, task: &Task) -> Outcome {
-        let mut outcome = plan.files.outcome(task);
+        let mut outcome = plan.files.outcome(task.check_mode);
         plan.report(&mut outcome);
         outcome
     }
 
-    fn apply(mut plan: Plan, task: &Task) -> Result<Outcome> {
-        let mut outcome = plan.files.outcome(task);
+    fn apply(mut plan: Plan, _predicted: Outcome) -> Result<Outcome> {
+        // What is done with units is decided again below, and then reported.
+        let mut outcome = plan.files.outcome(false);
         let mut ledger = Ledger::open(&plan.ledger)?;
         // Whether what was decided still is what is to be done.
         let mut holds = ledger.records == plan.records && plan.files.contents().is_empty();
@@ -202,12 +203,8 @@ impl Plan {
     fn report(&self, outcome: &mut Outcome) {
         if self.dropped != Holdings::default() {
             outcome.changed = true;
-            outcome.diff.push(Diff {
-                before: self.dropped.lines().map(|it| it + "\n").collect(),
-                after: String::new(),
-                before_header: "no longer listed".into(),
-                after_header: "no longer listed".into(),
-            });
+            let before: String = self.dropped.lines().map(|it| it + "\n").collect();
+            outcome.diff.push(Diff::of("no longer listed", before, ""));
         }
         let mut units = Map::new();
         for actions in &self.actions {
@@ -221,12 +218,7 @@ impl Plan {
                         .collect::<Vec<_>>()
                         .concat()
                 };
-                outcome.diff.push(Diff {
-                    before: lines(Action::before),
-                    after: lines(Action::after),
-                    before_header: "units".into(),
-                    after_header: "units".into(),
-                });
+                outcome.diff.push(Diff::of("units", lines(Action::before), lines(Action::after)));
             }
             units.extend(actions.iter().map(|it| (it.name.clone(), json!(it.after()))));
         }

@@ -10,7 +10,6 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use rustix::fd::OwnedFd;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
@@ -21,7 +20,7 @@ use crate::{
     ssh::sshd::Sshd,
     system::{
         fault,
-        files::{self, Attributes, Directory, File, Persisted},
+        files::{self, Attributes, Directory, File, LockGuard, Persisted},
     },
 };
 
@@ -67,27 +66,25 @@ impl Record {
     }
 }
 
-/// The directory with the record, held by this process alone where it was locked.
+/// The directory with the record.
 pub(super) struct Guard {
     directory: PathBuf,
     units: PathBuf,
     /// What is known; none: there was no rotation yet.
     pub record: Option<Record>,
-    _lock: Option<OwnedFd>,
 }
 
 impl Guard {
-    /// Reads without lock and without writing.
+    /// Reads it.
     pub(super) fn read(directory: &Path, units: &Path) -> Result<Self> {
         let record = Record::read(&directory.join("rotation.json"))?;
-        Ok(Self { directory: directory.into(), units: units.into(), record, _lock: None })
+        Ok(Self { directory: directory.into(), units: units.into(), record })
     }
 
-    /// Waits until nobody else decides, and reads.
-    pub(super) fn lock(directory: &Path, units: &Path) -> Result<Self> {
+    /// Waits until nobody else decides.
+    pub(super) fn lock(directory: &Path) -> Result<LockGuard> {
         Directory { path: directory.into(), attributes: Attributes::mode(0o700) }.plan()?.apply()?;
-        let lock = files::lock(&directory.join("lock"))?;
-        Ok(Self { _lock: Some(lock), ..Self::read(directory, units)? })
+        files::lock(&directory.join("lock"))
     }
 
     /// Arms the rollback: from here on the host restores what `record` says, whatever becomes of this
