@@ -1,20 +1,39 @@
-//! Where the control node keeps its secrets when nobody names a directory: all roles find the same one.
+//! What the inventory publishes for all roles, as the real program says it and Ansible evaluates it.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-const ROLES: [&str; 3] = ["common", "ssh", "ssh_rotation"];
+/// `all`'s variables for the cluster in `folder`.
+fn published(folder: &Path, data: Option<&str>, home: Option<&str>) -> Value {
+    let mut minicluster = Command::new(env!("CARGO_BIN_EXE_minicluster"));
+    minicluster.arg("--list").current_dir(folder).env_clear();
+    minicluster.env("PATH", std::env::var_os("PATH").unwrap());
+    let given = [("XDG_DATA_HOME", data), ("HOME", home)];
+    minicluster.envs(given.into_iter().filter_map(|(name, it)| Some((name, it?))));
+    let output = minicluster.output().unwrap();
+    let list: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+    list["all"]["vars"].clone()
+}
+
+/// What the template is for every host of `hosts`.
+fn evaluated(folder: &Path, hosts: &str, template: &str) -> String {
+    fs::write(folder.join("hosts"), hosts).unwrap();
+    let inventory = folder.join("inventory");
+    fs::write(&inventory, format!("#!/bin/sh\nexec {} \"$@\"\n", env!("CARGO_BIN_EXE_minicluster"))).unwrap();
+    fs::set_permissions(&inventory, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut ansible = crate::support::python();
+    ansible.args(["-m", "ansible", "adhoc", "-i", "./inventory", "all", "-c", "local", "-m", "debug"]);
+    ansible.args(["-a", &format!("msg=<{template}>")]).current_dir(folder);
+    ansible.env("ANSIBLE_HOME", folder).env("XDG_DATA_HOME", "/data");
+    let shown = ansible.output().unwrap();
+    String::from_utf8_lossy(&shown.stdout).into_owned() + &String::from_utf8_lossy(&shown.stderr)
+}
 
 #[test]
-fn what_is_no_absolute_path_counts_as_none() {
+fn a_home_that_is_no_absolute_path_counts_as_none() {
     let folder = tempfile::tempdir().unwrap();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let files: Vec<_> = ROLES.iter().map(|it| root.join("roles").join(it).join("vars/main.yml")).collect();
-    let message = ROLES.map(|it| format!("{{{{ _{it}_state_home }}}}")).join(" ");
-    let play = json!([{"hosts": "localhost", "gather_facts": false, "vars_files": files,
-        "tasks": [{"debug": {"msg": message}}]}]);
-    fs::write(folder.path().join("play.json"), play.to_string()).unwrap();
+    fs::write(folder.path().join("hosts"), "[core]\na\n").unwrap();
     // The account's own directory, as the system knows it.
     let account = rustix::process::getuid().as_raw().to_string();
     let passwd = Command::new("getent").args(["passwd", &account]).output().unwrap();
@@ -26,21 +45,44 @@ fn what_is_no_absolute_path_counts_as_none() {
         (Some("data"), None, &own),
         (None, Some(""), &own),
     ] {
-        let mut ansible = crate::support::python();
-        ansible
-            .args(["-m", "ansible", "playbook", "-i", "localhost,", "play.json"])
-            .current_dir(folder.path());
-        ansible.env("ANSIBLE_STDOUT_CALLBACK", "ansible.posix.json").env("ANSIBLE_HOME", folder.path());
-        for (name, value) in [("XDG_DATA_HOME", data), ("HOME", home)] {
-            match value {
-                Some(value) => ansible.env(name, value),
-                None => ansible.env_remove(name),
-            };
-        }
-        let done = ansible.output().unwrap();
-        let said = String::from_utf8_lossy(&done.stdout).into_owned();
-        let answer: Value = serde_json::from_str(&said).unwrap_or_else(|_| panic!("{said} {done:?}"));
-        let found = &answer["plays"][0]["tasks"][0]["hosts"]["localhost"]["msg"];
-        assert_eq!(found, &json!([expected; 3].join(" ")), "{data:?} {home:?}: {said}");
+        let found = &published(folder.path(), data, home)["private_dir"];
+        assert_eq!(found, &format!("{expected}/minicluster/{{{{ domain }}}}"), "{data:?} {home:?}");
+    }
+}
+
+#[test]
+fn a_private_dir_that_the_operator_names_wins_wherever_it_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let group_vars = folder.path().join("group_vars");
+    fs::create_dir(&group_vars).unwrap();
+    for (in_hosts, in_group_vars, expected) in [
+        ("", "", "/data/minicluster/example.com"),
+        ("private_dir=/mine\n", "", "/mine"),
+        ("", "private_dir: /mine/{{ domain }}\n", "/mine/example.com"),
+    ] {
+        fs::write(group_vars.join("all.yml"), in_group_vars).unwrap();
+        let hosts = format!("[core]\na\n[all:vars]\ndomain=example.com\n{in_hosts}");
+        let shown = evaluated(folder.path(), &hosts, "{{ private_dir }}");
+        assert!(shown.contains(&format!("<{expected}>")), "{in_hosts}{in_group_vars}: {shown}");
+    }
+}
+
+/// As another host sees it, too.
+#[test]
+fn a_host_is_dialled_at_the_first_of_its_addresses() {
+    let cases = [
+        ("plain", "", "plain"),
+        ("reached", "ansible_host=10.0.0.2", "10.0.0.2"),
+        ("listed", "ansible_host=10.0.0.3 addresses='[\"10.1.0.3\", \"10.2.0.3\"]'", "10.1.0.3"),
+        ("nothing", "ansible_host='' addresses='[]'", "nothing"),
+        ("six", "ansible_host=fd00::5", "[fd00::5]"),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let hosts = cases.map(|(name, variables, _)| format!("{name} {variables}\n")).concat() + "[core]\nplain\n";
+    let template = "{{ minicluster_address }} {{ groups.all | map('extract', hostvars, 'minicluster_address') | join(' ') }}";
+    let shown = evaluated(folder.path(), &hosts, template);
+    let all = cases.map(|it| it.2).join(" ");
+    for (name, _, address) in cases {
+        assert!(shown.contains(&format!("<{address} {all}>")), "{name}: {shown}");
     }
 }
