@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use rustix::io::{FdFlags, fcntl_setfd};
 
-use super::{NodeId, Stage, State};
+use super::{ElectionState, NodeId, Stage};
 use crate::{
     system::{
         fault,
@@ -22,7 +22,7 @@ pub(super) struct Disk {
     _lock: LockGuard,
 }
 
-impl Persisted for State {
+impl Persisted for ElectionState {
     const REMEDY: &'static str =
         "it holds this node's votes; restore it, or remove it if this machine is to be a new member";
 }
@@ -45,7 +45,7 @@ impl Disk {
     }
 
     /// Replaces the state, and waits for the disk.
-    pub(super) fn write(&self, state: &State) -> Result<()> {
+    pub(super) fn write(&self, state: &ElectionState) -> Result<()> {
         let (before, after) = points(state);
         fault::point(before);
         state.file(self.path.join("state.json"), 0o600)?.plan()?.apply()?;
@@ -74,7 +74,7 @@ impl ActionLock {
 }
 
 /// Where a test kills this program: before and after each kind of write.
-const fn points(state: &State) -> (&'static str, &'static str) {
+const fn points(state: &ElectionState) -> (&'static str, &'static str) {
     match (state.stage, state.ballot.is_some()) {
         (Stage::Free, false) => ("election:identity", "election:identity-written"),
         (Stage::Free, true) => ("election:promise", "election:promise-written"),
@@ -86,8 +86,8 @@ const fn points(state: &State) -> (&'static str, &'static str) {
 }
 
 /// What a node has persisted; `None`: nothing yet. Writes nothing.
-pub(super) fn read(state_dir: &Path) -> Result<Option<State>> {
-    State::read(&directory(state_dir).join("state.json"))
+pub(super) fn read(state_dir: &Path) -> Result<Option<ElectionState>> {
+    ElectionState::read(&directory(state_dir).join("state.json"))
 }
 
 /// The state to go on with: what is on the disk, or a new node's. `chosen` is the operator's id for it.
@@ -96,7 +96,7 @@ pub(super) fn state(
     state_dir: &Path,
     machine_id: &[u8],
     chosen: Option<&NodeId>,
-) -> Result<State> {
+) -> Result<ElectionState> {
     let found = read(state_dir)?;
     let seed =
         if let Some(state) = &found { state.seed.clone() } else { hex::encode(&random::bytes::<16>()?) };
@@ -111,7 +111,7 @@ pub(super) fn state(
         ),
         _ => {}
     }
-    let state = State::new(id, seed);
+    let state = ElectionState::new(id, seed);
     disk.write(&state)?;
     Ok(state)
 }

@@ -6,7 +6,8 @@ use anyhow::{Result, anyhow};
 use serde_json::json;
 
 use super::{
-    NodeId, Stage, State, Verdict, disk, identity::host_name, program::member, request::Request, run::run,
+    ElectionState, NodeId, Stage, Verdict, disk, identity::host_name, program::member,
+    request::ElectionRequest, run::run,
 };
 use crate::module::{Argument, Module, Outcome, Task};
 
@@ -49,8 +50,8 @@ pub struct ZeroconfElection;
 
 /// What to elect, and whether that has been done.
 pub struct Plan {
-    request: Request,
-    done: Option<State>,
+    request: ElectionRequest,
+    done: Option<ElectionState>,
 }
 
 impl Module for ZeroconfElection {
@@ -64,7 +65,7 @@ impl Module for ZeroconfElection {
 
     fn plan(params: Params, _: &Task) -> Result<Plan> {
         let id = |it: String| NodeId::parse(&it);
-        let request = Request {
+        let request = ElectionRequest {
             ifaces: params.iface,
             expect: params.expect,
             action: params.action,
@@ -118,7 +119,7 @@ impl Module for ZeroconfElection {
     }
 }
 
-fn outcome(changed: bool, state: &State, verdict: &Verdict, log: &[String]) -> Outcome {
+fn outcome(changed: bool, state: &ElectionState, verdict: &Verdict, log: &[String]) -> Outcome {
     let outcome = Outcome { changed, msg: Some(verdict.to_string()), ..Outcome::default() };
     let Some(ballot) = &state.ballot else { return outcome };
     let leader = json!(ballot.leader().map(member));

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use super::{Machine, Residue, finish};
 use crate::{
     module::{Argument, Module, Outcome, Task},
-    node::state,
+    node::membership,
     text::Diff,
 };
 
@@ -37,7 +37,7 @@ impl Module for BootResidue {
     fn plan(params: Params, _task: &Task) -> Result<Plan> {
         let machine = Machine { root: params.root, user: String::new() };
         let residue = Residue::find(&machine);
-        if residue.is_left() && state::read(&machine.state())?.is_none() {
+        if residue.is_left() && membership::read(&machine.state())?.is_none() {
             bail!("this machine is in no cluster yet: it still needs what it was given at boot");
         }
         Ok(Plan { machine, residue })

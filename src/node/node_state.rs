@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use time::OffsetDateTime;
 
-use super::state::{self, CameIn, FILE, Membership};
+use super::membership::{self, CameIn, FILE, Membership};
 use crate::{
     module::{Argument, Module, Outcome, Task},
     text::Diff,
@@ -50,10 +50,10 @@ impl Module for NodeState {
     type Plan = Plan;
 
     fn plan(params: Params, _task: &Task) -> Result<Plan> {
-        let found = state::read(&params.directory)?;
+        let found = membership::read(&params.directory)?;
         let wanted = params.wanted()?;
         let next = match &wanted {
-            Some(wanted) => state::decide(found.as_ref(), wanted, params.readmit)?,
+            Some(wanted) => membership::decide(found.as_ref(), wanted, params.readmit)?,
             None => None,
         };
         Ok(Plan { params, found, wanted, next })
@@ -68,11 +68,11 @@ impl Module for NodeState {
         let changed = match wanted {
             // Decided again under the lock: another caller may have come in between.
             Some(wanted) => {
-                state::lock_to(&params.directory, wanted, params.readmit, OffsetDateTime::now_utc())?
+                membership::lock_to(&params.directory, wanted, params.readmit, OffsetDateTime::now_utc())?
             }
             None => false,
         };
-        let now = state::read(&params.directory)?;
+        let now = membership::read(&params.directory)?;
         Ok(outcome(&plan, now.as_ref(), changed))
     }
 }

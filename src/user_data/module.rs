@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use serde_json::json;
 
-use super::{Bundle, Request, Shared, render, request::ROLES};
+use super::{BootRequest, Bundle, Shared, render, request::ROLES};
 use crate::{
     module::{Argument, Module, Outcome, Task},
     system::{
@@ -53,7 +53,7 @@ pub struct UserData;
 pub struct Plan {
     path: PathBuf,
     private_dir: PathBuf,
-    request: Request,
+    request: BootRequest,
     file: FilePlan,
     new: bool,
 }
@@ -68,7 +68,7 @@ impl Module for UserData {
         let Params { path, private_dir, cluster, expect, role, interfaces, timeout, domain, .. } = params;
         let Params { authorized_keys, allowed_ids, bootstrap_key, .. } = params;
         let bundle = Bundle::new(&params.bundle_url, &params.bundle_sha256)?;
-        let request = Request {
+        let request = BootRequest {
             cluster,
             role,
             expect,
@@ -102,7 +102,7 @@ impl Module for UserData {
     }
 }
 
-fn file(path: &std::path::Path, request: &Request, shared: &Shared) -> Result<FilePlan> {
+fn file(path: &std::path::Path, request: &BootRequest, shared: &Shared) -> Result<FilePlan> {
     let text = render(request, shared)?;
     File::secret(path, Secret::new(text.as_bytes()), Attributes::mode(0o600)).plan()
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, anyhow, bail};
 
-use super::{Paths, Workspace, overrides, record};
+use super::{Paths, Workspace, lock_file, overrides};
 use crate::arguments;
 use crate::module::{Argument, Module, Outcome, Task};
 use crate::placement::Plan as Changes;
@@ -52,7 +52,7 @@ impl Module for RecordPlacement {
     type Plan = Plan;
 
     fn lock(params: &Params) -> Result<Option<LockGuard>> {
-        record::take_turn(&params.lock).map(Some)
+        lock_file::take_turn(&params.lock).map(Some)
     }
 
     fn plan(params: Params, _task: &Task) -> Result<Plan> {
@@ -77,7 +77,7 @@ impl Module for RecordPlacement {
         let placed = workspace.new_lock();
         let changes = workspace.changes(&placed);
         let recorded = if params.limited { placed.keeping(&workspace.lock) } else { placed };
-        let file = record::plan(&params.lock, &recorded)?;
+        let file = lock_file::plan(&params.lock, &recorded)?;
         let unread =
             overrides::unread(&params.hosts, &params.directories).filter(|_| !params.directories.is_empty());
         let unread = unread.iter().map(ToString::to_string).collect();

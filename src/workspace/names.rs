@@ -1,30 +1,14 @@
 //! Services against hosts: names that Ansible, X.509 or DNS could not tell apart or would not take.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::host_name;
 use crate::inventory::Hosts;
-use crate::placement::{Cluster, Demands, HostId};
+use crate::placement::{Demands, HostId};
 use crate::services::{Defined, Services};
-
-/// The hosts as placement sees them.
-pub(super) fn cluster(hosts: &Hosts, services: &Services) -> Cluster {
-    let mut cluster = Cluster::new(hosts.names());
-    for group in hosts.groups() {
-        cluster = cluster.with_group(&group.name, hosts.hosts_of(&group.name).unwrap_or_default());
-    }
-    let spread = services.services.values().filter_map(|defined| defined.service.spread_by.as_ref());
-    let variables: BTreeSet<&str> = spread.map(|variable| &*variable.value.0).collect();
-    for variable in variables {
-        let value = |host| hosts.variable(host, variable).and_then(|variable| variable.value.text());
-        let values = cluster.hosts().map(value).collect();
-        cluster = cluster.with_variable(variable, values);
-    }
-    cluster
-}
 
 /// Every clash between services and hosts.
 pub(super) fn judge(path: &Path, hosts: &Hosts, services: &Services, demands: &Demands) -> Diagnostics {

@@ -12,11 +12,12 @@ use super::{
     index::{REMEDY, Record, Revoked},
     issue::{Authority, Validity},
     key::{KeyType, PrivateKey},
-    report::Reports,
-    revocation, serial,
-    state::{Standing, State},
+    messages::Reports,
+    revocation,
+    rollover::{CaState, Standing},
+    serial,
     store::Store,
-    variables,
+    trusted_variables,
     vault::Vault,
     whole_second,
 };
@@ -74,7 +75,7 @@ pub struct Plan {
     found: bool,
     replace: bool,
     /// The state afterwards, unless a new CA is made.
-    state: Option<State>,
+    state: Option<CaState>,
     revoked: Vec<Revoked>,
     crl: bool,
     /// Of the next revocation list.
@@ -94,7 +95,7 @@ impl Module for X509Ca {
     }
 
     fn plan(params: Params, _task: &Task) -> Result<Plan> {
-        variables::refuse_facts(params.inject_facts_as_vars)?;
+        trusted_variables::refuse_facts(params.inject_facts_as_vars)?;
         let read = if params.rebuild_index { Store::salvage } else { Store::read };
         let store = read(&params.private_dir)?;
         decide(params, store, OffsetDateTime::now_utc())
@@ -201,7 +202,7 @@ fn guard_against_a_second_cluster(params: &Params) -> Result<()> {
     Ok(())
 }
 
-fn must_replace(state: &State, params: &Params) -> Result<bool> {
+fn must_replace(state: &CaState, params: &Params) -> Result<bool> {
     let wanted = params.replace.to_ascii_lowercase();
     if wanted.is_empty() || state.retired.iter().any(|it| it.starts_with(&wanted)) {
         return Ok(false);
@@ -268,7 +269,7 @@ impl Plan {
         let next = match &self.store.state {
             None => {
                 self.store.add(&new, sealed, None)?;
-                State::founded(id, self.strangers())
+                CaState::founded(id, self.strangers())
             }
             Some(state) => {
                 let old = self.store.authority(&state.active, &self.vault)?;
@@ -315,7 +316,7 @@ impl Plan {
         let next = self.state.as_ref().filter(|_| !self.replace).or(state);
         let phase = match next {
             None => "founding",
-            Some(State { leaving: Some(_), .. }) => "rollover",
+            Some(CaState { leaving: Some(_), .. }) => "rollover",
             Some(_) => "steady",
         };
         let advanced = self.state.is_some() && self.state.as_ref() != state;

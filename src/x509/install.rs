@@ -14,11 +14,11 @@ use super::{
     crl::{self, Crl},
     group,
     index::REMEDY,
+    installation::{Installation, key_attributes},
     layout::Layout,
-    report::{Delivery, KeyAction},
+    messages::{Delivery, KeyAction},
     service::{Services, Wanted, units, wanted},
-    stale,
-    step::{Step, key_attributes},
+    unused,
 };
 use crate::{
     module::{Argument, Module, Outcome, Task},
@@ -70,10 +70,10 @@ pub struct Plan {
     /// Services with a unit that owes a restart, now or since an earlier run.
     owing: BTreeSet<String>,
     shared: Vec<FilePlan>,
-    certificates: Vec<Step>,
+    certificates: Vec<Installation>,
     corrections: Vec<FilePlan>,
     /// Directories that services name no more, to be recorded.
-    stale: BTreeMap<String, BTreeSet<PathBuf>>,
+    unused: BTreeMap<String, BTreeSet<PathBuf>>,
     /// Those of them that were not recorded before, and the other way round.
     marked: Vec<PathBuf>,
 }
@@ -139,15 +139,15 @@ fn decide(params: Params, task: &Task, now: OffsetDateTime) -> Result<Plan> {
     ];
     refuse_older(&params.crl, &layout)?;
     let records = Records::read(&params.ledger)?;
-    let stale = stale::credentials(&layout, &records, &params.services, &wanted);
+    let unused = unused::credentials(&layout, &records, &params.services, &wanted);
     let mut plan = Plan {
         holdings: BTreeMap::new(),
         restarts: BTreeMap::new(),
         owing: BTreeSet::new(),
         certificates: Vec::new(),
         corrections: Vec::new(),
-        marked: marked(&records, &stale),
-        stale,
+        marked: marked(&records, &unused),
+        unused,
         ledger: params.ledger.clone(),
         shared,
         layout,
@@ -163,7 +163,7 @@ fn decide(params: Params, task: &Task, now: OffsetDateTime) -> Result<Plan> {
                 format!("no service of this host wants the credential '{}'", delivery.credential)
             })?;
         let group = group_of(&delivery.credential);
-        let step = Step::new(&plan.layout, wanted.clone(), delivery, group);
+        let step = Installation::new(&plan.layout, wanted.clone(), delivery, group);
         step.verify(&plan.layout, &params.host, &anchors, now)
             .with_context(|| format!("the {} certificate of '{}'", wanted.side, wanted.credential))?;
         plan.certificates.push(step);
@@ -198,13 +198,13 @@ fn refuse_older(given: &str, layout: &Layout) -> Result<()> {
 }
 
 /// What the ledger will say otherwise of unused credentials.
-fn marked(records: &Records, stale: &BTreeMap<String, BTreeSet<PathBuf>>) -> Vec<PathBuf> {
+fn marked(records: &Records, unused: &BTreeMap<String, BTreeSet<PathBuf>>) -> Vec<PathBuf> {
     let none = BTreeSet::new();
     let differs = |(service, paths): (&String, &BTreeSet<PathBuf>)| {
         let before = records.services.get(service).map_or(&none, |it| &it.unused);
         before.symmetric_difference(paths).cloned().collect::<Vec<_>>()
     };
-    stale.iter().flat_map(differs).collect()
+    unused.iter().flat_map(differs).collect()
 }
 
 impl Plan {
@@ -231,7 +231,7 @@ impl Plan {
 
     /// Mode and group of a private key that is in use.
     fn correction(&self, wanted: &Wanted, group: &str) -> Result<Option<FilePlan>> {
-        let replaced = |it: &Step| it.wanted == *wanted && it.delivery.key == KeyAction::New;
+        let replaced = |it: &Installation| it.wanted == *wanted && it.delivery.key == KeyAction::New;
         if self.certificates.iter().any(replaced) {
             return Ok(None);
         }
@@ -247,7 +247,7 @@ impl Plan {
         for (service, directories) in &self.holdings {
             ledger.records.service(service).credentials.extend(directories.iter().cloned());
         }
-        for (service, paths) in &self.stale {
+        for (service, paths) in &self.unused {
             ledger.records.service(service).unused.clone_from(paths);
         }
         for (unit, reason) in &self.restarts {
@@ -266,9 +266,10 @@ impl Plan {
         let files = self.shared.iter().chain(&self.corrections);
         let mut diff: Vec<Diff> = files.filter_map(FilePlan::diff).collect();
         diff.extend(self.certificates.iter().map(|it| it.diff(&self.layout)));
-        let unused = |path: &PathBuf| self.stale.values().any(|it| it.contains(path));
-        let words = |unused| if unused { "unused, removed at the end of a run\n" } else { "in use\n" };
-        let marked = |path: &PathBuf| Diff::of(path.display(), words(!unused(path)), words(unused(path)));
+        let is_unused = |path: &PathBuf| self.unused.values().any(|it| it.contains(path));
+        let words = |it| if it { "unused, removed at the end of a run\n" } else { "in use\n" };
+        let marked =
+            |path: &PathBuf| Diff::of(path.display(), words(!is_unused(path)), words(is_unused(path)));
         diff.extend(self.marked.iter().map(marked));
         let installed: Vec<_> = self
             .certificates

@@ -18,9 +18,9 @@ use super::{
     group,
     key::{KeyType, PrivateKey},
     layout::Layout,
+    messages::{CertificateRequest, Held, KeyAction},
     names::Host,
     policy::Policy,
-    report::{Held, KeyAction, Request},
     service::{Services, Wanted, units, wanted},
 };
 use crate::{
@@ -149,7 +149,7 @@ impl Plan {
         Ok(key)
     }
 
-    fn outcome(&self, requests: &[Request]) -> Outcome {
+    fn outcome(&self, requests: &[CertificateRequest]) -> Outcome {
         Outcome::new(!requests.is_empty())
             .with("requests", requests)
             .with("groups", &self.groups)
@@ -164,8 +164,8 @@ impl Plan {
 }
 
 impl Asked {
-    fn request(&self, csr: Option<String>) -> Request {
-        Request {
+    fn request(&self, csr: Option<String>) -> CertificateRequest {
+        CertificateRequest {
             credential: self.wanted.credential.clone(),
             side: self.wanted.side,
             reason: self.need.reason.clone(),

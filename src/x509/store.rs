@@ -11,7 +11,7 @@ use super::{
     index::Index,
     issue::Authority,
     key::PrivateKey,
-    state::State,
+    rollover::CaState,
     vault::Vault,
 };
 use crate::system::{
@@ -25,7 +25,7 @@ use crate::system::{
 pub struct Store {
     directory: PathBuf,
     /// What is known of the CAs; none: there is no CA yet.
-    pub state: Option<State>,
+    pub state: Option<CaState>,
     /// Every certificate that was issued.
     pub index: Index,
 }
@@ -53,7 +53,7 @@ impl Store {
 
     fn load(private_dir: &Path, read: fn(&Path) -> Result<Index>) -> Result<Self> {
         let directory = private_dir.join("x509");
-        let state = State::read(&directory.join("state.json"))?;
+        let state = CaState::read(&directory.join("state.json"))?;
         let index = read(&directory.join("issued.jsonl"))?;
         Ok(Self { directory, state, index })
     }
@@ -123,7 +123,7 @@ impl Store {
     }
 
     /// Saves the state: the moment at which a step counts.
-    pub fn save(&mut self, state: State) -> Result<()> {
+    pub fn save(&mut self, state: CaState) -> Result<()> {
         state.file(self.directory.join("state.json"), 0o600)?.plan()?.apply()?;
         self.state = Some(state);
         Ok(())
@@ -135,14 +135,14 @@ impl Store {
     }
 
     /// The same, as it will be in `state`.
-    pub fn bundle_of(&self, state: &State) -> Result<String> {
+    pub fn bundle_of(&self, state: &CaState) -> Result<String> {
         state.trusted().map(|id| self.certificate_pem(id)).collect()
     }
 
     /// What follows a new leaf in its chain: during a rollover the cross-certificate.
     pub fn chain_tail(&self) -> Result<String> {
         match &self.state {
-            Some(State { active, leaving: Some(_), .. }) => {
+            Some(CaState { active, leaving: Some(_), .. }) => {
                 let path = self.folder(active).join("cross.pem");
                 Ok(read_text(&path)?.unwrap_or_default())
             }
@@ -167,7 +167,7 @@ impl Store {
     }
 
     /// The state, where there is a CA.
-    pub fn state(&self) -> Result<&State> {
+    pub fn state(&self) -> Result<&CaState> {
         match &self.state {
             Some(state) => Ok(state),
             None => bail!("there is no CA in {}: run x509_ca first", self.directory.display()),

@@ -121,7 +121,7 @@ crate::arguments! {
 
 /// Units of a task that are treated alike, checked.
 #[derive(Clone)]
-pub(in crate::node) struct Request {
+pub(in crate::node) struct UnitRequest {
     pub(super) service: String,
     pub(super) units: Vec<String>,
     pub(super) reload: Vec<String>,
@@ -130,7 +130,7 @@ pub(in crate::node) struct Request {
     /// Written, too, and not the service's to take away.
     pub(super) kept: Vec<PathBuf>,
     pub(in crate::node) guard: Vec<String>,
-    pub(super) state: State,
+    pub(super) state: WantedState,
     pub(super) pending: bool,
     pub(super) predicted: Vec<Prediction>,
     pub(in crate::node) timeout: u64,
@@ -139,7 +139,7 @@ pub(in crate::node) struct Request {
 }
 
 #[derive(Clone, Copy, PartialEq)]
-pub(super) enum State {
+pub(super) enum WantedState {
     Started,
     Stopped,
     /// Restarted, where the ledger owes it.
@@ -148,13 +148,13 @@ pub(super) enum State {
 
 impl Params {
     /// What is asked of each of the groups of units: first of `units`, then of those in `also`.
-    pub(super) fn requests(&self, check_mode: bool) -> Result<Vec<Request>> {
+    pub(super) fn requests(&self, check_mode: bool) -> Result<Vec<UnitRequest>> {
         let state = match self.state.as_str() {
-            "started" => State::Started,
-            "stopped" => State::Stopped,
-            _ => State::Owed,
+            "started" => WantedState::Started,
+            "stopped" => WantedState::Stopped,
+            _ => WantedState::Owed,
         };
-        if (state == State::Owed) != self.units.is_empty() {
+        if (state == WantedState::Owed) != self.units.is_empty() {
             bail!(
                 "option 'units': name the service's units; with 'state: owed' none, for the ledger has them"
             );
@@ -182,7 +182,7 @@ impl Params {
         Ok(requests)
     }
 
-    fn request(&self, of: &Group, state: State, check_mode: bool) -> Result<Request> {
+    fn request(&self, of: &Group, state: WantedState, check_mode: bool) -> Result<UnitRequest> {
         let full_names =
             |names: &[String]| names.iter().map(|it| systemd::full_name(it)).collect::<Result<Vec<_>>>();
         let mut units = Vec::new();
@@ -198,7 +198,7 @@ impl Params {
         let read = of.write.iter().filter(|it| it.is_input()).map(|it| &it.file.path);
         let (goes, stays): (Vec<_>, Vec<_>) = of.write.iter().partition(|it| it.role.turndown);
         let paths = |files: Vec<&Written>| files.into_iter().map(|it| it.file.path.clone()).collect();
-        Ok(Request {
+        Ok(UnitRequest {
             service: self.service.clone(),
             units,
             reload,
@@ -223,7 +223,7 @@ impl Params {
     }
 }
 
-impl Request {
+impl UnitRequest {
     /// The same as the service's role asks for one unit, as far as that matters to a restart.
     pub(super) fn of_debtor(&self, unit: &str, manner: &Manner) -> Self {
         Self {
@@ -233,7 +233,7 @@ impl Request {
             guard: manner.guard.clone(),
             timeout: manner.timeout,
             settle: manner.settle,
-            state: State::Started,
+            state: WantedState::Started,
             ..self.clone()
         }
     }

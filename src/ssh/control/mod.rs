@@ -15,7 +15,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 use self::{
-    state::{Moment, Rotation, State},
+    state::{ControlState, Moment, Rotation},
     store::Store,
 };
 use super::{
@@ -76,7 +76,7 @@ enum Action {
     /// The new key takes the place of the control key.
     Exchange,
     /// The state afterwards.
-    Advance(Box<State>),
+    Advance(Box<ControlState>),
 }
 
 impl Module for SshControlKey {
@@ -112,7 +112,7 @@ impl Module for SshControlKey {
                 let public = plan.store.state.rotation.as_ref().map_or(public, |it| it.new.clone());
                 store::put(&plan.params.key, Secret::new(private), &public)?;
             }
-            Action::Advance(state) => plan.advance(State::clone(state))?,
+            Action::Advance(state) => plan.advance(ControlState::clone(state))?,
         }
         // The values are those of the rotation as it is now.
         Ok(Outcome { diff: predicted.diff, ..plan.outcome(predicted.changed) })
@@ -227,7 +227,7 @@ impl Plan {
     }
 
     /// The old half goes last, and only when no host needs it.
-    fn advance(&mut self, state: State) -> Result<()> {
+    fn advance(&mut self, state: ControlState) -> Result<()> {
         let done = self.store.state.rotation.clone().filter(|_| state.rotation.is_none());
         if let Some(rotation) = done.as_ref().filter(|it| it.from != it.key) {
             for path in [pair::public_path(&rotation.from), rotation.from.clone()] {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use super::state::State;
+use super::state::ControlState;
 use crate::{
     ssh::{key::PublicKey, pair},
     system::{
@@ -19,14 +19,14 @@ use crate::{
 pub struct Store {
     directory: PathBuf,
     /// What is known.
-    pub state: State,
+    pub state: ControlState,
 }
 
 impl Store {
     /// Reads it.
     pub fn read(private_dir: &Path) -> Result<Self> {
         let directory = private_dir.join("ssh");
-        let state = State::read(&directory.join("control.json"))?.unwrap_or_default();
+        let state = ControlState::read(&directory.join("control.json"))?.unwrap_or_default();
         Ok(Self { directory, state })
     }
 
@@ -41,7 +41,7 @@ impl Store {
     }
 
     /// Saves the state: the moment at which a step counts.
-    pub fn save(&mut self, state: State) -> Result<()> {
+    pub fn save(&mut self, state: ControlState) -> Result<()> {
         state.file(self.directory.join("control.json"), 0o600)?.plan()?.apply()?;
         self.state = state;
         Ok(())

@@ -16,7 +16,7 @@ use time::OffsetDateTime;
 pub use edit::Edit;
 pub use plan::{Plan, RECOVERY};
 pub use revoked::LIST;
-use rollback::{Guard, Record, State};
+use rollback::{Guard, Record, RollbackState};
 
 use super::{
     key::PublicKey,
@@ -155,10 +155,10 @@ fn apply_edits(mut plan: Plan, outcome: Outcome) -> Result<Outcome> {
 /// also when the timer has not come to it yet.
 fn confirm(mut plan: Plan, mut outcome: Outcome) -> Result<Outcome> {
     if let Some(record) = plan.guard.record.clone().filter(|it| it.id == plan.params.id) {
-        if record.state == State::Armed && plan.now >= record.deadline {
+        if record.state == RollbackState::Armed && plan.now >= record.deadline {
             plan.guard.roll_back(&plan.sshd)?;
         }
-        if plan.guard.record.as_ref().is_some_and(|it| it.state == State::RolledBack) {
+        if plan.guard.record.as_ref().is_some_and(|it| it.state == RollbackState::RolledBack) {
             plan.guard.tidy()?;
             bail!(
                 "the old keys were restored because nobody confirmed in time: run again, with a longer window if the \

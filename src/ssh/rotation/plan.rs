@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 
-use super::{Edit, Guard, Params, Proof, Record, State, UserKeys, journal, revoked::Revoked};
+use super::{Edit, Guard, Params, Proof, Record, RollbackState, UserKeys, journal, revoked::Revoked};
 use crate::{
     module::Outcome,
     ssh::{authorized_keys::AuthorizedKeys, key::PublicKey, sshd::Sshd},
@@ -101,7 +101,7 @@ pub(super) fn add(params: Params, sshd: Sshd, guard: Guard) -> Result<Plan> {
 
 /// Without the old keys, and what a rollback would restore.
 pub(super) fn revoke(params: Params, sshd: Sshd, guard: Guard, now: i64, check_mode: bool) -> Result<Plan> {
-    let armed = guard.record.clone().filter(|it| it.state == State::Armed);
+    let armed = guard.record.clone().filter(|it| it.state == RollbackState::Armed);
     if let Some(other) = armed.as_ref().filter(|it| it.id != params.id) {
         bail!(
             "rotation {} is not confirmed yet: finish it, or wait until it is rolled back ({} s)",
@@ -197,7 +197,7 @@ impl Plan {
     /// Whether the record is armed and it is this rotation's.
     pub(super) fn concerns_armed(&self) -> bool {
         let record = self.guard.record.as_ref();
-        record.is_some_and(|it| it.state == State::Armed && it.id == self.params.id)
+        record.is_some_and(|it| it.state == RollbackState::Armed && it.id == self.params.id)
     }
 
     pub(super) fn outcome(&self) -> Outcome {

@@ -30,7 +30,7 @@ const UNIT: &str = "minicluster-ssh-rollback";
 /// Where a rotation stands on this host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum State {
+pub(super) enum RollbackState {
     /// Revoked; restored at the deadline unless confirmed.
     Armed,
     /// Confirmed: the old key is gone for good.
@@ -46,7 +46,7 @@ pub(super) struct Record {
     /// The rotation.
     pub id: String,
     /// Where it stands.
-    pub state: State,
+    pub state: RollbackState,
     /// When it is rolled back, in seconds since 1970.
     pub deadline: i64,
     /// What to restore.
@@ -62,7 +62,7 @@ impl Persisted for Record {
 impl Record {
     /// An armed rollback.
     pub(super) const fn armed(id: String, deadline: i64, restore: Vec<Edit>, reload: bool) -> Self {
-        Self { id, state: State::Armed, deadline, restore, reload }
+        Self { id, state: RollbackState::Armed, deadline, restore, reload }
     }
 }
 
@@ -120,7 +120,7 @@ impl Guard {
 
     /// Restores what was there, once; says whether there was something to do.
     pub(super) fn roll_back(&mut self, sshd: &Sshd) -> Result<bool> {
-        let Some(record) = self.record.clone().filter(|it| it.state == State::Armed) else {
+        let Some(record) = self.record.clone().filter(|it| it.state == RollbackState::Armed) else {
             return Ok(false);
         };
         let mut failed = Vec::new();
@@ -134,19 +134,19 @@ impl Guard {
         if !failed.is_empty() {
             bail!("cannot restore everything: {}", failed.join("; "));
         }
-        self.save(Record { state: State::RolledBack, ..record })?;
+        self.save(Record { state: RollbackState::RolledBack, ..record })?;
         Ok(true)
     }
 
     /// Notes that all is well: nothing will be restored.
     pub(super) fn confirm(&mut self) -> Result<()> {
         let Some(record) = self.record.clone() else { return Ok(()) };
-        self.save(Record { state: State::Confirmed, restore: Vec::new(), ..record })
+        self.save(Record { state: RollbackState::Confirmed, restore: Vec::new(), ..record })
     }
 
     /// Whether something of a decided rollback still lies around.
     pub(super) fn is_untidy(&self) -> bool {
-        let decided = self.record.as_ref().is_none_or(|it| it.state != State::Armed);
+        let decided = self.record.as_ref().is_none_or(|it| it.state != RollbackState::Armed);
         decided && self.leftovers().iter().any(|it| it.exists())
     }
 
