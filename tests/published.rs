@@ -78,7 +78,8 @@ fn a_host_is_dialled_at_the_first_of_its_addresses() {
         ("six", "ansible_host=fd00::5", "[fd00::5]"),
     ];
     let folder = tempfile::tempdir().unwrap();
-    let hosts = cases.map(|(name, variables, _)| format!("{name} {variables}\n")).concat() + "[core]\nplain\n";
+    let hosts =
+        cases.map(|(name, variables, _)| format!("{name} {variables}\n")).concat() + "[core]\nplain\n";
     let template = "{{ minicluster_address }} {{ groups.all | map('extract', hostvars, 'minicluster_address') | join(' ') }}";
     let shown = evaluated(folder.path(), &hosts, template);
     let all = cases.map(|it| it.2).join(" ");

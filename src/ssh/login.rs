@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 
 use super::{
     client::{Attempt, Destination},
@@ -42,6 +42,12 @@ crate::arguments! {
     }
 }
 
+/// Options of ssh as an operator writes them into the inventory, split as Ansible splits them.
+fn arguments(text: &str) -> Result<Vec<String>> {
+    let words = words::split(text, false).map_err(|error| anyhow!("option 'ssh_args': {error}: {text}"))?;
+    Ok(words.into_iter().map(|it| it.text).collect())
+}
+
 /// The module.
 pub struct SshLogin;
 
@@ -66,7 +72,7 @@ impl Module for SshLogin {
                 .unwrap_or_else(|| params.host.clone()),
             port: params.port,
             user: params.user.clone(),
-            arguments: words::split("ssh_args", &params.ssh_args)?,
+            arguments: arguments(&params.ssh_args)?,
             timeout: params.timeout.clamp(1, 600),
         };
         let wants_open = params.expect == "opened";

@@ -31,12 +31,7 @@ pub fn list(state: &ControlState) -> Vec<Entry> {
         let waiting = rotation.waiting_for().into_iter().map(|it| (it, "waiting")).collect();
         let since = state.current.as_ref().filter(|it| it.key == rotation.old).map(|it| it.since);
         let new = rotation.new.fingerprint();
-        entries.push(Entry {
-            fingerprint: new,
-            state: "coming",
-            since: Some(rotation.began),
-            hosts: proven,
-        });
+        entries.push(Entry { fingerprint: new, state: "coming", since: Some(rotation.began), hosts: proven });
         entries.push(Entry {
             fingerprint: rotation.old.fingerprint(),
             state: "going",
