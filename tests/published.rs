@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// `all`'s variables for the cluster in `folder`.
 fn published(folder: &Path, data: Option<&str>, home: Option<&str>) -> Value {
@@ -24,7 +24,8 @@ fn evaluated(folder: &Path, hosts: &str, template: &str) -> String {
     fs::set_permissions(&inventory, fs::Permissions::from_mode(0o755)).unwrap();
     let mut ansible = crate::support::python();
     ansible.args(["-m", "ansible", "adhoc", "-i", "./inventory", "all", "-c", "local", "-m", "debug"]);
-    ansible.args(["-a", &format!("msg=<{template}>")]).current_dir(folder);
+    let message = json!({"msg": format!("<{template}>")});
+    ansible.args(["-a", &message.to_string()]).current_dir(folder);
     ansible.env("ANSIBLE_HOME", folder).env("XDG_DATA_HOME", "/data");
     let shown = ansible.output().unwrap();
     String::from_utf8_lossy(&shown.stdout).into_owned() + &String::from_utf8_lossy(&shown.stderr)
@@ -71,11 +72,11 @@ fn a_private_dir_that_the_operator_names_wins_wherever_it_is_written() {
 #[test]
 fn a_host_is_dialled_at_the_first_of_its_addresses() {
     let cases = [
-        ("plain", "", "plain"),
         ("reached", "ansible_host=10.0.0.2", "10.0.0.2"),
         ("listed", "ansible_host=10.0.0.3 addresses='[\"10.1.0.3\", \"10.2.0.3\"]'", "10.1.0.3"),
         ("nothing", "ansible_host='' addresses='[]'", "nothing"),
         ("six", "ansible_host=fd00::5", "[fd00::5]"),
+        ("plain", "", "plain"),
     ];
     let folder = tempfile::tempdir().unwrap();
     let hosts =
