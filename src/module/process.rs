@@ -41,6 +41,7 @@ pub fn run<M: Module>(arguments: Vec<OsString>) -> ExitCode {
 /// Goes through the steps; in check mode only through those that do not write.
 fn work<M: Module>(params: Value, task: &Task) -> Result<Outcome> {
     let params = serde_json::from_value(params)?;
+    M::check(&params)?;
     let _held = if task.check_mode { None } else { M::lock(&params)? };
     let plan = M::plan(params, task)?;
     let predicted = M::predict(&plan, task);

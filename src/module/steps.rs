@@ -1,4 +1,4 @@
-//! The steps of a module: lock, plan, predict, apply.
+//! The steps of a module: check, lock, plan, predict, apply.
 
 use anyhow::Result;
 
@@ -16,8 +16,8 @@ pub struct Task {
     pub verbosity: u8,
 }
 
-/// An Ansible module: a real run locks, plans, predicts and applies; a check plans and predicts. What writes is left out
-/// of a check, so it cannot write; a run reports what was predicted before it applied, so a check cannot lie.
+/// An Ansible module: a real run checks its arguments, locks, plans, predicts and applies; check mode leaves out what writes.
+/// So a check cannot write; and a run reports what was predicted before it applied, so a check cannot lie.
 pub trait Module {
     /// The module's name, as in a task.
     const NAME: &'static str;
@@ -30,6 +30,11 @@ pub trait Module {
     type Params: Arguments;
     /// Everything that will be done, decided before anything is.
     type Plan;
+
+    /// Refuses what is wrong with the arguments alone and must not leave even a lock behind.
+    fn check(_params: &Self::Params) -> Result<()> {
+        Ok(())
+    }
 
     /// Waits until no other run works on what `plan` looks at, and keeps others waiting until `apply` is done. The
     /// directory of the lock is made where it is missing. A module without this one looks again under a lock in `apply`,

@@ -90,12 +90,15 @@ impl Module for X509Ca {
     type Params = Params;
     type Plan = Plan;
 
+    fn check(params: &Params) -> Result<()> {
+        trusted_variables::refuse_facts(params.inject_facts_as_vars)
+    }
+
     fn lock(params: &Params) -> Result<Option<LockGuard>> {
         Store::lock(&params.private_dir).map(Some)
     }
 
     fn plan(params: Params, _task: &Task) -> Result<Plan> {
-        trusted_variables::refuse_facts(params.inject_facts_as_vars)?;
         let read = if params.rebuild_index { Store::salvage } else { Store::read };
         let store = read(&params.private_dir)?;
         decide(params, store, OffsetDateTime::now_utc())

@@ -84,15 +84,19 @@ impl Module for X509Install {
     type Params = Params;
     type Plan = Plan;
 
+    fn check(params: &Params) -> Result<()> {
+        if !params.refused.is_empty() {
+            bail!("the control node refused this host's certificates: {}", params.refused.join("; "));
+        }
+        Ok(())
+    }
+
     /// What is verified stays as it is until it is in use.
     fn lock(params: &Params) -> Result<Option<LockGuard>> {
         Layout::new(&params.directory).lock().map(Some)
     }
 
     fn plan(params: Params, task: &Task) -> Result<Plan> {
-        if !params.refused.is_empty() {
-            bail!("the control node refused this host's certificates: {}", params.refused.join("; "));
-        }
         decide(params, task, OffsetDateTime::now_utc())
     }
 

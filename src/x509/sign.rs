@@ -85,12 +85,15 @@ impl Module for X509Sign {
     type Params = Params;
     type Plan = Plan;
 
+    fn check(params: &Params) -> Result<()> {
+        trusted_variables::refuse_facts(params.inject_facts_as_vars)
+    }
+
     fn lock(params: &Params) -> Result<Option<LockGuard>> {
         Store::lock(&params.private_dir).map(Some)
     }
 
     fn plan(params: Params, task: &Task) -> Result<Plan> {
-        trusted_variables::refuse_facts(params.inject_facts_as_vars)?;
         let policy = Policy::new(&params.lifetime, &params.backdate, 0.0, params.key_type)?;
         // `x509_ca` has rebuilt it before, unless this is a check.
         let read = if params.rebuild_index && task.check_mode { Store::salvage } else { Store::read };
