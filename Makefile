@@ -109,7 +109,7 @@ lint: quick
 	yamllint --strict *.yml library molecule roles tests/faults
 	MINICLUSTER_HOSTS=molecule/default/hosts MINICLUSTER_SERVICES=molecule/default/services.yml ansible-lint -q --strict
 	$(if $(shell command -v cargo-deny),cargo deny --locked --log-level error check licenses sources bans,@echo "cargo-deny is missing: a test checks less")
-	$(if $(shell command -v shellcheck),shellcheck -x $(shell_programs),@echo "shellcheck is missing: skipped")
+	$(if $(shell command -v shellcheck),shellcheck -x $(shell_programs) && shellcheck -s sh action_plugins/in_place/*.sh,@echo "shellcheck is missing: skipped")
 
 unit: check-tools .venv/.installed
 	@cargo nextest --version >/dev/null 2>&1 || { echo "cargo-nextest is missing: cargo install --locked cargo-nextest" >&2; exit 1; }

@@ -27,7 +27,6 @@ import os
 import re
 import secrets
 import signal
-import string
 from pathlib import Path
 
 from ansible import constants
@@ -48,64 +47,27 @@ LOCAL = os.uname().machine
 INTERPRETER = "minicluster-in-place"
 
 
-class Shell(string.Template):
-    """A piece of POSIX sh that needs only coreutils, with `@name` to fill in (`@@` is an at sign).
-
-    No piece holds a single quote: each of the two or three shells on the way would quote it again. It is sent as
-    one line: a login shell such as csh takes no more.
+class Shell:
+    """A script of POSIX sh beside this file, in coreutils alone, with `@name` to fill in. It is sent as one line: a login
+    shell such as csh takes no more. Outside of comments it holds no single quote: each of the two or three shells on the
+    way would quote it again.
     """
 
-    delimiter = "@"
+    # What a line may end with that goes on in the next.
+    GOES_ON = re.compile(r"([({|&]|;;|\b(then|do|else))$")
 
-    def __init__(self, *lines: str):
-        super().__init__(" ".join(lines))
+    def __init__(self, name: str):
+        script = (Path(__file__).resolve().parent / "in_place" / f"{name}.sh").read_text()
+        lines = [line for line in map(str.strip, script.splitlines()) if line and not line.startswith("#")]
+        ended = [line if self.GOES_ON.search(line) or line.endswith(" in") else f"{line};" for line in lines]
+        self.line = " ".join(ended).removesuffix(";")
+
+    def substitute(self, **values: str) -> str:
+        """The line with these values. Where one is empty, its command goes."""
+        return re.sub(r"@(\w+)(;?)", lambda it: values[it[1]] and values[it[1]] + it[2], self.line)
 
 
-# Sets $d, the directory of this user's copies, and $f, the copy; answers `unusable` or `unsafe` where that cannot be.
-# The home directory is the one the system knows: $HOME may be another user's after sudo. A directory counts when it
-# and all above belong to root or this user and no other can write there; symlinks are resolved first, so that what
-# was verified is what is used. $e is set when the copy is there with the owner and the mode that the push gave it.
-PLACE = Shell(
-    'PATH=/usr/bin:/bin; umask 022; u=$(id -u);',
-    'if [ "$u" = 0 ]; then d=/var/lib; else n=$(id -un);',
-    '[ "$n" ] && [ -z "$(echo "$n" | tr -d A-Za-z0-9._-)" ] || { echo "unusable: the user name"; exit 1; };',
-    'eval "d=~$n"; d=$d/.cache; fi;',
-    'd=$d/minicluster/modules;',
-    'case $d in /*) [ -d "$d" ] || mkdir -p -m 700 "$d" 2>/dev/null;; esac;',
-    'd=$(cd -P "$d" 2>/dev/null && pwd -P) || { echo "unusable: no directory for copies can be made"; exit 1; };',
-    '@digest;',
-    'f=$d/$h; set --; p=$d; while [ "$p" ]; do set -- "$@@" "$p"; p=${p%/*}; done; e=;',
-    'for x in $(stat -c %u:%A / "$@@" "$f" 2>/dev/null); do case $x in 0:d????-??-?|$u:d????-??-?) ;;',
-    '$u:-r-x------) e=1;; *:d*) echo "unsafe $d"; exit 1;; esac; done;',
-)
-
-# Runs the copy with the arguments on standard input. When it did not end well, says so after all that the
-# program wrote, and takes the rest of the input, so that the sender is not cut off. Status 255 would look like
-# a lost connection.
-RUN = Shell(
-    '(if f=$(@place @once',
-    'if [ $e ] && x=$(sha256sum <"$f") && [ "${x%% *}" = $h ]; then echo "$f"; else echo absent $(uname -m); exit 1; fi);',
-    'then @environment MINICLUSTER_NONCE=@nonce @limit "$f" @module -; s=$?;',
-    '[ $s = 0 ] || { echo minicluster-ended @nonce $s >&2; [ $s -lt 255 ] || s=254; PATH=/usr/bin:/bin; cat >/dev/null; };',
-    'exit $s; else echo minicluster-refused @nonce "$f"; PATH=/usr/bin:/bin; cat >/dev/null; fi)',
-)
-
-# For a connection plugin that sends a command again when the connection is lost: the second one finds this run's mark.
-ONCE = Shell(
-    'set -C; m=$d/@nonce; { true >"$m"; } 2>/dev/null ||',
-    '{ if [ -e "$m" ]; then echo repeated; else echo "unusable: $d cannot be written"; fi; exit 1; };',
-)
-
-# Writes the program from standard input under a name of its own, verifies it, renames it; then removes
-# what nobody has read for a week.
-PUSH = Shell(
-    '(PATH=/usr/bin:/bin; f=$(@place echo "$f");',
-    'case $f in /*) ;; *) echo "$f"; cat >/dev/null; exit 0;; esac;',
-    'umask 077; set -C; t=$f.@nonce;',
-    'if cat >"$t" && x=$(sha256sum <"$t") && [ "${x%% *}" = @sha256 ] && chmod 500 "$t" && mv -fT "$t" "$f";',
-    'then echo minicluster-pushed @nonce; else rm -f "$t"; cat >/dev/null; fi; n=$(date +%s);',
-    'stat -c "%X %n" "${f%/*}"/* | while read -r a o; do [ $((n-a)) -lt 604800 ] || rm -f "$o"; done)',
-)
+PLACE, ONCE, RUN, PUSH = map(Shell, ["place", "once", "run", "push"])
 
 
 # What rewrites a terminal, as text and as it stands in JSON: the same characters as `printable` in src/text.

@@ -55,4 +55,4 @@ pub mod user_data;
 pub mod election;
 
 // What they do around that: enrolment, handover, removal of boot secrets.
-pub mod bootstrap;
+pub mod enrolment;

@@ -22,6 +22,7 @@ fn run(line: &str, directory: &Path) -> String {
         .args(words)
         .current_dir(directory)
         .env_clear()
+        .env("HOME", "/home/operator")
         .output()
         .expect("the program starts");
     let mut text = String::from_utf8(output.stdout).expect("output is UTF-8");

@@ -129,5 +129,5 @@ fn the_cluster_id_is_hkdf() {
         .unwrap();
     assert!(output.status.success(), "{output:?}");
     let expected = output.stdout.iter().fold(String::new(), |text, it| format!("{text}{it:02x}"));
-    assert_eq!(minicluster::node::state::cluster_id(b"s3cret", "the digest").unwrap(), expected);
+    assert_eq!(minicluster::node::membership::cluster_id(b"s3cret", "the digest").unwrap(), expected);
 }

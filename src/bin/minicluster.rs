@@ -16,7 +16,7 @@ fn main() -> ExitCode {
         ("ssh_control_key", run::<ssh::control::SshControlKey>),
         ("ssh_login", run::<ssh::login::SshLogin>),
         ("user_data", run::<user_data::UserData>),
-        ("x509_ca", run::<x509::authority::X509Ca>),
+        ("x509_ca", run::<x509::ca::X509Ca>),
         ("x509_sign", run::<x509::sign::X509Sign>),
     ]);
     called.unwrap_or_else(cli::main)

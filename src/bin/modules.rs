@@ -2,12 +2,12 @@
 //! link for each name, and it acts by the name that it is called by; `library/<name>.yml` says what that does.
 
 use minicluster::module::{by_name, run};
-use minicluster::{bootstrap, election, etcd, node, ssh, x509};
+use minicluster::{election, enrolment, etcd, node, ssh, x509};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let table: &[by_name::Entry] = &[
-        ("boot_residue", run::<bootstrap::BootResidue>),
+        ("boot_residue", run::<enrolment::BootResidue>),
         ("container_images", run::<node::ContainerImages>),
         ("etcd_member", run::<etcd::EtcdMember>),
         ("node_files", run::<node::NodeFiles>),

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 
 use super::answer::{Answer, Failure};
 use super::table::counted;
-use crate::bootstrap::{Election, Machine, admitted, enrol, finish};
+use crate::enrolment::{Election, Machine, admitted, enrol, finish};
 
 /// Options of `enrol`.
 #[derive(Args)]

@@ -7,7 +7,7 @@ use clap::Args;
 use super::answer::{Answer, Failure};
 use super::init;
 use super::table::{counted, listed};
-use crate::bootstrap::Handover;
+use crate::enrolment::Handover;
 
 /// Options of `handover`.
 #[derive(Args)]

@@ -3,12 +3,12 @@
 use super::answer::{Answer, Failure};
 use super::files::Files;
 use super::plan;
-use crate::workspace::{Workspace, record};
+use crate::workspace::{Workspace, lock_file};
 
 /// Writes the lock file if it says anything else.
 pub(super) fn run(files: Files) -> Result<Answer, Failure> {
     let paths = files.paths();
-    let _turn = record::take_turn(&paths.lock)?;
+    let _turn = lock_file::take_turn(&paths.lock)?;
     let directories = paths.variable_directories();
     let workspace = Workspace::read(paths, &directories, None)?;
     let refused = workspace.refusals(false);
@@ -17,6 +17,6 @@ pub(super) fn run(files: Files) -> Result<Answer, Failure> {
     }
     let lock = workspace.new_lock();
     let text = plan::show(&workspace.changes(&lock));
-    record::plan(&workspace.paths.lock, &lock)?.apply()?;
+    lock_file::plan(&workspace.paths.lock, &lock)?.apply()?;
     Ok(text.into())
 }

@@ -9,8 +9,8 @@ use super::answer::{Answer, Failure};
 use super::files::Files;
 use super::table::counted;
 use crate::{
-    bootstrap::{Cluster, Election, Machine, update},
-    node::state,
+    enrolment::{Cluster, Election, Machine, update},
+    node::membership,
     system::files::{Attributes, File, read_text},
 };
 
@@ -29,7 +29,7 @@ pub(super) struct Options {
 pub(super) fn run(files: Files, options: Options) -> Result<Answer, Failure> {
     let machine = Machine { root: options.root, user: String::new() };
     let election = Election::read(&machine.members_file())?;
-    let node = state::read(&machine.state())?;
+    let node = membership::read(&machine.state())?;
     let node = node.context("this machine is in no cluster yet: `minicluster enrol` comes first")?;
     let domain = options.domain.unwrap_or_else(|| format!("{}.internal", election.cluster));
     let private_dir = machine.private_dir().display().to_string();

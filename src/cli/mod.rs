@@ -97,7 +97,7 @@ fn answer(arguments: Arguments) -> Result<(String, u8), Failure> {
             let workspace = files.inventory()?;
             workspace.host(&host).map(|it| (it, 0)).ok_or_else(|| format!("there is no host '{host}'").into())
         }
-        (None, None) if list => Ok((files.inventory()?.list(), 0)),
+        (None, None) if list => Ok((files.inventory()?.list(data_home::clusters().ok().as_deref()), 0)),
         (None, None) => Err("nothing to do: give --list, --host NAME or a command (see --help)".into()),
     }
 }

@@ -7,7 +7,7 @@ use super::files::Files;
 use super::plan;
 use super::table::counted;
 use crate::placement::{Lock, Plan, rebalance};
-use crate::workspace::{Workspace, record};
+use crate::workspace::{Workspace, lock_file};
 
 /// Options of `rebalance`.
 #[derive(Args)]
@@ -26,7 +26,7 @@ pub(super) struct Options {
 /// Proposes moves, and records them if asked to.
 pub(super) fn run(files: Files, options: &Options) -> Result<Answer, Failure> {
     let paths = files.paths();
-    let _turn = if options.write { Some(record::take_turn(&paths.lock)?) } else { None };
+    let _turn = if options.write { Some(lock_file::take_turn(&paths.lock)?) } else { None };
     let directories = paths.variable_directories();
     let workspace = Workspace::read(paths, &directories, None)?;
     let Workspace { cluster, demands, .. } = &workspace;
@@ -54,7 +54,7 @@ pub(super) fn run(files: Files, options: &Options) -> Result<Answer, Failure> {
         if !refused.is_empty() {
             return Err(refused.into());
         }
-        record::plan(&workspace.paths.lock, &lock)?.apply()?;
+        lock_file::plan(&workspace.paths.lock, &lock)?.apply()?;
     } else if moves > 0 {
         text.push(
             "Nothing is written: '--write' records this, and the next run of site.yml carries it out\n",

@@ -12,7 +12,7 @@ use super::answer::{Answer, Failure};
 use super::data_home;
 use super::text::{Text, colours};
 use crate::system::files;
-use crate::user_data::{Bundle, Request, Shared, check_public_key, render};
+use crate::user_data::{BootRequest, Bundle, Shared, check_public_key, render};
 
 /// Options of `user-data`.
 #[derive(Args)]
@@ -73,7 +73,7 @@ pub(super) fn run(options: Options) -> Result<Answer, Failure> {
             }
         }
     }
-    let request = Request {
+    let request = BootRequest {
         cluster: options.cluster,
         role: options.role,
         expect: options.expect,

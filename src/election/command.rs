@@ -6,9 +6,10 @@ use anyhow::{Context, Result, bail};
 use lexopt::{Arg, Parser, ValueExt as _};
 
 use super::{
-    NodeId, Stage, Verdict, ZeroconfElection, disk, disk::Disk, note::Level, request::Request, run::run,
+    NodeId, Stage, Verdict, ZeroconfElection, disk, disk::Disk, note::Level, request::ElectionRequest,
+    run::run,
 };
-use crate::{node::state::cluster_id, text::printable};
+use crate::{node::membership::cluster_id, text::printable};
 
 const HELP: &str = "\
 Machines that share a secret and a number find each other on one network, and start one action on one of them.
@@ -54,7 +55,7 @@ const MODULE: [&str; 6] = ["-", "--help", "-h", "--spec", "--version", "-V"];
 
 /// What the flags ask for.
 struct Command {
-    request: Request,
+    request: ElectionRequest,
     abandon: Option<String>,
     level: Level,
 }
@@ -111,7 +112,7 @@ fn carry_out(command: &Command) -> Result<u8> {
 }
 
 /// The operator's word that a cluster which never started never will.
-fn abandon(request: &Request, id: &str) -> Result<()> {
+fn abandon(request: &ElectionRequest, id: &str) -> Result<()> {
     let disk = Disk::open(&request.state_dir)?;
     let Some(state) = disk::read(&request.state_dir)? else {
         bail!("--abandon {id}: this node has never taken part in an election");
@@ -135,7 +136,7 @@ fn abandon(request: &Request, id: &str) -> Result<()> {
 }
 
 fn parse(arguments: Vec<OsString>) -> Result<Command> {
-    let mut request = Request::default();
+    let mut request = ElectionRequest::default();
     let (mut abandon, mut level, mut ifaces) = (None, Level::Warning, Vec::new());
     let mut parser = Parser::from_args(arguments);
     while let Some(argument) = parser.next()? {

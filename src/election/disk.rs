@@ -1,19 +1,16 @@
 //! The state directory: one process at a time, each state whole and on the disk when the call returns, and no
 //! going on with a state that cannot be read.
 
-use std::{
-    os::fd::OwnedFd,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use rustix::io::{FdFlags, fcntl_setfd};
 
-use super::{NodeId, Stage, State};
+use super::{ElectionState, NodeId, Stage};
 use crate::{
     system::{
         fault,
-        files::{Attributes, Directory, Persisted, lock, try_lock},
+        files::{Attributes, Directory, LockGuard, Persisted, lock, try_lock},
         random,
     },
     text::hex,
@@ -22,10 +19,10 @@ use crate::{
 /// What this node keeps, below the state directory.
 pub(super) struct Disk {
     path: PathBuf,
-    _lock: OwnedFd,
+    _lock: LockGuard,
 }
 
-impl Persisted for State {
+impl Persisted for ElectionState {
     const REMEDY: &'static str =
         "it holds this node's votes; restore it, or remove it if this machine is to be a new member";
 }
@@ -48,7 +45,7 @@ impl Disk {
     }
 
     /// Replaces the state, and waits for the disk.
-    pub(super) fn write(&self, state: &State) -> Result<()> {
+    pub(super) fn write(&self, state: &ElectionState) -> Result<()> {
         let (before, after) = points(state);
         fault::point(before);
         state.file(self.path.join("state.json"), 0o600)?.plan()?.apply()?;
@@ -67,7 +64,7 @@ pub(super) struct ActionLock(PathBuf);
 
 impl ActionLock {
     /// Takes it for a program that is started next; `None`: an action of a process before this one still has it.
-    pub(super) fn take(&self, wait: bool) -> Result<Option<OwnedFd>> {
+    pub(super) fn take(&self, wait: bool) -> Result<Option<LockGuard>> {
         let taken = if wait { Some(lock(&self.0)?) } else { try_lock(&self.0)? };
         if let Some(taken) = &taken {
             fcntl_setfd(taken, FdFlags::empty())?;
@@ -77,7 +74,7 @@ impl ActionLock {
 }
 
 /// Where a test kills this program: before and after each kind of write.
-const fn points(state: &State) -> (&'static str, &'static str) {
+const fn points(state: &ElectionState) -> (&'static str, &'static str) {
     match (state.stage, state.ballot.is_some()) {
         (Stage::Free, false) => ("election:identity", "election:identity-written"),
         (Stage::Free, true) => ("election:promise", "election:promise-written"),
@@ -89,8 +86,8 @@ const fn points(state: &State) -> (&'static str, &'static str) {
 }
 
 /// What a node has persisted; `None`: nothing yet. Writes nothing.
-pub(super) fn read(state_dir: &Path) -> Result<Option<State>> {
-    State::read(&directory(state_dir).join("state.json"))
+pub(super) fn read(state_dir: &Path) -> Result<Option<ElectionState>> {
+    ElectionState::read(&directory(state_dir).join("state.json"))
 }
 
 /// The state to go on with: what is on the disk, or a new node's. `chosen` is the operator's id for it.
@@ -99,7 +96,7 @@ pub(super) fn state(
     state_dir: &Path,
     machine_id: &[u8],
     chosen: Option<&NodeId>,
-) -> Result<State> {
+) -> Result<ElectionState> {
     let found = read(state_dir)?;
     let seed =
         if let Some(state) = &found { state.seed.clone() } else { hex::encode(&random::bytes::<16>()?) };
@@ -114,7 +111,7 @@ pub(super) fn state(
         ),
         _ => {}
     }
-    let state = State::new(id, seed);
+    let state = ElectionState::new(id, seed);
     disk.write(&state)?;
     Ok(state)
 }

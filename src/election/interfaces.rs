@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use super::{note::Level, request::Request, run::Log};
+use super::{note::Level, request::ElectionRequest, run::Log};
 use crate::system::files;
 
 /// Addresses in the order in which they count, and the interfaces by number.
@@ -41,7 +41,7 @@ pub(super) fn look(names: &[String]) -> Result<Interfaces> {
 }
 
 /// Waits until one of them has an address: at boot the network may come later than this program.
-pub(super) fn wait_for_address(request: &Request, begin: Instant, log: Log) -> Result<Interfaces> {
+pub(super) fn wait_for_address(request: &ElectionRequest, begin: Instant, log: Log) -> Result<Interfaces> {
     let mut told = None;
     loop {
         let found = look(&request.ifaces)?;

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, anyhow};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
-    NodeId, Stage, State, Verdict, disk, identity::host_name, program::member, request::Request, run::run,
+    ElectionState, NodeId, Stage, Verdict, disk, identity::host_name, program::member,
+    request::ElectionRequest, run::run,
 };
 use crate::module::{Argument, Module, Outcome, Task};
 
@@ -49,8 +50,8 @@ pub struct ZeroconfElection;
 
 /// What to elect, and whether that has been done.
 pub struct Plan {
-    request: Request,
-    done: Option<State>,
+    request: ElectionRequest,
+    done: Option<ElectionState>,
 }
 
 impl Module for ZeroconfElection {
@@ -64,7 +65,7 @@ impl Module for ZeroconfElection {
 
     fn plan(params: Params, _: &Task) -> Result<Plan> {
         let id = |it: String| NodeId::parse(&it);
-        let request = Request {
+        let request = ElectionRequest {
             ifaces: params.iface,
             expect: params.expect,
             action: params.action,
@@ -96,16 +97,13 @@ impl Module for ZeroconfElection {
             return outcome(false, state, &Verdict::AlreadyDone, &[]);
         }
         let msg = format!("would elect a leader among {} nodes", plan.request.expect);
-        let mut outcome = Outcome { changed: true, msg: Some(msg), ..Outcome::default() };
-        for name in ["leader", "is_leader", "members"] {
-            outcome.values.insert(name.into(), Value::Null);
-        }
-        outcome
+        let outcome = Outcome { msg: Some(msg), ..Outcome::new(true) };
+        ["leader", "is_leader", "members"].iter().fold(outcome, |outcome, name| outcome.with(name, ()))
     }
 
-    fn apply(plan: Plan, task: &Task) -> Result<Outcome> {
+    fn apply(plan: Plan, predicted: Outcome) -> Result<Outcome> {
         if plan.done.is_some() {
-            return Ok(Self::predict(&plan, task));
+            return Ok(predicted);
         }
         let mut log = Vec::new();
         let ending = run(&plan.request, true, &mut |_, line| log.push(line.to_owned()))?;
@@ -117,24 +115,20 @@ impl Module for ZeroconfElection {
             }
             return Err(anyhow!(log.join("\n")));
         }
-        let mut outcome = outcome(true, &ending.state, &ending.verdict, &log);
-        outcome.values.insert("output".into(), output.into());
-        Ok(outcome)
+        Ok(outcome(true, &ending.state, &ending.verdict, &log).with("output", output))
     }
 }
 
-fn outcome(changed: bool, state: &State, verdict: &Verdict, log: &[String]) -> Outcome {
-    let mut outcome = Outcome { changed, msg: Some(verdict.to_string()), ..Outcome::default() };
+fn outcome(changed: bool, state: &ElectionState, verdict: &Verdict, log: &[String]) -> Outcome {
+    let outcome = Outcome { changed, msg: Some(verdict.to_string()), ..Outcome::default() };
     let Some(ballot) = &state.ballot else { return outcome };
-    let values = json!({
-        "leader": ballot.leader().map(member),
-        "is_leader": state.leads(),
-        "members": ballot.members.iter().map(member).collect::<Vec<_>>(),
-    });
-    outcome.values.insert("ansible_facts".into(), json!({"zeroconf_election": values}));
-    outcome.values.insert("log".into(), json!(log));
-    if let Value::Object(values) = values {
-        outcome.values.extend(values);
-    }
+    let leader = json!(ballot.leader().map(member));
+    let members = json!(ballot.members.iter().map(member).collect::<Vec<_>>());
+    let facts = json!({"leader": leader, "is_leader": state.leads(), "members": members});
     outcome
+        .with("ansible_facts", json!({"zeroconf_election": facts}))
+        .with("log", log)
+        .with("leader", leader)
+        .with("is_leader", state.leads())
+        .with("members", members)
 }

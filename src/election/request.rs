@@ -9,7 +9,7 @@ use crate::system::{Secret, files};
 
 /// What an election needs to know.
 #[derive(Clone, Debug)]
-pub(super) struct Request {
+pub(super) struct ElectionRequest {
     /// Where to find the others.
     pub ifaces: Vec<String>,
     /// N, this node included.
@@ -38,7 +38,7 @@ pub(super) struct Request {
     pub on_lock: String,
 }
 
-impl Default for Request {
+impl Default for ElectionRequest {
     fn default() -> Self {
         Self {
             ifaces: vec!["eth0".into()],
@@ -65,7 +65,7 @@ const SHORTEST: usize = 16;
 /// Longer ones would make the record too long.
 const LONGEST_KEY: usize = 8_192;
 
-impl Request {
+impl ElectionRequest {
     /// Refuses what cannot be meant.
     pub(super) fn check(&self) -> Result<()> {
         if !(1..=MOST).contains(&self.expect) {

@@ -1,4 +1,4 @@
-//! Drives the [`Machine`]: carries its actions out, in their order, and brings it what happens.
+//! Drives the [`Protocol`]: carries its actions out, in their order, and brings it what happens.
 
 use std::{
     io::Write as _,
@@ -15,7 +15,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use super::{
-    Action, Config, Event, Machine, Millis, Peer, Record, SecretKey, Stage, State, Verdict,
+    Action, Config, ElectionState, Event, Millis, Peer, Protocol, Record, SecretKey, Stage, Verdict,
     dialler::Dialler,
     discovery::Discovery,
     disk::{self, Disk},
@@ -24,11 +24,11 @@ use super::{
     link::{Body, Whereabouts},
     note::Level,
     program::{self, Ended},
-    request::Request,
+    request::ElectionRequest,
     wire::{Wire, listen},
 };
 use crate::{
-    node::state::cluster_id,
+    node::membership::cluster_id,
     system::{Secret, files, random},
 };
 
@@ -77,7 +77,7 @@ pub(super) struct Ending {
     /// The end.
     pub verdict: Verdict,
     /// What the node keeps.
-    pub state: State,
+    pub state: ElectionState,
     /// What the action wrote, where that was collected.
     pub output: Vec<u8>,
 }
@@ -86,7 +86,7 @@ pub(super) struct Ending {
 pub(super) type Log<'a> = &'a mut dyn FnMut(Level, &str);
 
 /// Takes part in an election, from wherever this node left it, to its end. `collect`: keep what the action writes.
-pub(super) fn run(request: &Request, collect: bool, log: Log) -> Result<Ending> {
+pub(super) fn run(request: &ElectionRequest, collect: bool, log: Log) -> Result<Ending> {
     request.check()?;
     if let Some(state) = disk::read(&request.state_dir)?.filter(|it| it.stage == Stage::Done) {
         return Ok(Ending { verdict: Verdict::AlreadyDone, state, output: Vec::new() });
@@ -132,7 +132,7 @@ pub(super) fn run(request: &Request, collect: bool, log: Log) -> Result<Ending> 
         allowed: request.allowed.clone(),
     };
     let wire = Wire::new(listener, key(), me.clone());
-    let (machine, first) = Machine::new(config, me.clone(), state, elapsed(begin));
+    let (protocol, first) = Protocol::new(config, me.clone(), state, elapsed(begin));
     let driver = Driver {
         request,
         secret,
@@ -142,7 +142,7 @@ pub(super) fn run(request: &Request, collect: bool, log: Log) -> Result<Ending> 
         wire,
         dialler: Dialler::default(),
         discovery,
-        machine,
+        protocol,
         inbox,
         collect,
         log,
@@ -157,7 +157,7 @@ fn elapsed(begin: Instant) -> Millis {
 }
 
 struct Driver<'a> {
-    request: &'a Request,
+    request: &'a ElectionRequest,
     secret: Secret,
     disk: Disk,
     me: Record,
@@ -165,7 +165,7 @@ struct Driver<'a> {
     wire: Wire,
     dialler: Dialler,
     discovery: Discovery,
-    machine: Machine,
+    protocol: Protocol,
     inbox: Inbox,
     collect: bool,
     log: Log<'a>,
@@ -180,7 +180,7 @@ impl Driver<'_> {
         let begin = self.begin;
         while verdict.is_none() {
             let now = elapsed(begin);
-            let lively = self.wire.lively(now, self.machine.silence());
+            let lively = self.wire.lively(now, self.protocol.silence());
             self.dialler.dial(&lively, &self.inbox, now);
             if now >= gossip_at {
                 gossip_at = now + GOSSIP;
@@ -189,7 +189,7 @@ impl Driver<'_> {
                 self.gossip(connected.iter().nth(turn % connected.len().max(1)));
             }
             let wake = [self.dialler.wake_at(&lively), Some(gossip_at)].into_iter().flatten();
-            let wake = wake.chain([self.machine.wake_at()]).min().unwrap_or(gossip_at);
+            let wake = wake.chain([self.protocol.wake_at()]).min().unwrap_or(gossip_at);
             let timeout = Duration::from_millis(wake.saturating_sub(now));
             let arrived = self.wire.wait(bell, timeout, &|| elapsed(begin))?;
             for it in arrived.whereabouts {
@@ -200,12 +200,12 @@ impl Driver<'_> {
             events.push(Event::Tick);
             for event in events {
                 if verdict.is_none() {
-                    let actions = self.machine.handle(event, elapsed(begin));
+                    let actions = self.protocol.handle(event, elapsed(begin));
                     verdict = self.perform(actions)?;
                 }
             }
         }
-        let state = self.machine.state().clone();
+        let state = self.protocol.state().clone();
         self.wire.finish(FAREWELL);
         self.discovery.finish();
         let verdict = verdict.context("an election ends with a verdict")?;
@@ -219,7 +219,7 @@ impl Driver<'_> {
                 Action::Persist(state) => self.disk.write(&state)?,
                 Action::Send(to, message) => {
                     if let Some(lost) = self.wire.say(&to, message) {
-                        let more = self.machine.handle(lost, elapsed(self.begin));
+                        let more = self.protocol.handle(lost, elapsed(self.begin));
                         if let Some(verdict) = self.perform(more)? {
                             return Ok(Some(verdict));
                         }
@@ -283,13 +283,13 @@ impl Driver<'_> {
             addresses: it.addresses.clone(),
             port: it.port,
         };
-        let known = self.machine.seen().iter().filter(|it| it.id != to.id).map(whereabouts).collect();
+        let known = self.protocol.seen().iter().filter(|it| it.id != to.id).map(whereabouts).collect();
         // What is lost by it is seen by the next wait.
         let _ = self.wire.send(to, &Body::Know(known));
     }
 
     fn described(&self, members: Option<&[Record]>) -> Option<String> {
-        let ballot = self.machine.state().ballot.as_ref()?;
+        let ballot = self.protocol.state().ballot.as_ref()?;
         let members = members.unwrap_or(&ballot.members);
         let id = cluster_id(self.secret.expose(), ballot.digest.as_str()).ok()?;
         Some(program::described(&self.request.cluster, &id, ballot, members, &self.me).to_string())

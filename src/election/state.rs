@@ -26,7 +26,7 @@ pub enum Stage {
 /// The persisted state. Every change of it is on the disk before anyone hears of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct State {
+pub struct ElectionState {
     /// The random value behind the node's id, in hexadecimal digits.
     pub seed: String,
     /// Whose votes these are.
@@ -41,7 +41,7 @@ pub struct State {
     pub told: Vec<NodeId>,
 }
 
-impl State {
+impl ElectionState {
     /// The state of a node that has never voted.
     pub fn new(id: NodeId, seed: String) -> Self {
         Self { seed, id, term: 0, ballot: None, stage: Stage::Free, told: Vec::new() }

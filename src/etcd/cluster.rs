@@ -82,28 +82,26 @@ impl Module for EtcdCluster {
     }
 
     fn predict(plan: &Plan, _: &Task) -> Outcome {
-        let diff: Vec<_> = plan.file.as_ref().and_then(FilePlan::diff).into_iter().collect();
+        let diff = plan.file.as_ref().and_then(FilePlan::diff);
         let step = |step: &Step| match step {
             Step::Refuse(reason) => json!({"step": "refuse", "msg": reason}),
             step => json!({"step": step, "msg": ""}),
         };
         let steps: Map<_, _> =
             plan.decision.steps.iter().map(|(host, it)| (host.clone(), step(it))).collect();
-        let values = Map::from_iter([
-            ("steps".to_owned(), json!(steps)),
-            ("departed".to_owned(), json!(plan.decision.departed)),
-            ("cluster".to_owned(), json!(plan.decision.record)),
-        ]);
-        Outcome { changed: !diff.is_empty(), diff, values, ..Outcome::default() }
+        Outcome::new(diff.is_some())
+            .with_diff(diff)
+            .with("steps", steps)
+            .with("departed", &plan.decision.departed)
+            .with("cluster", &plan.decision.record)
     }
 
-    fn apply(plan: Plan, task: &Task) -> Result<Outcome> {
-        let outcome = Self::predict(&plan, task);
+    fn apply(plan: Plan, predicted: Outcome) -> Result<Outcome> {
         if let Some(file) = plan.file {
             plan.directory.apply()?;
             file.apply()?;
         }
-        Ok(outcome)
+        Ok(predicted)
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::{
-    Data, Id, Member, Observation, Record, State, Verdict, names::host_of, observation::Observations,
+    Data, FoundingState, Id, Member, Observation, Record, Verdict, names::host_of, observation::Observations,
     verdict, words_needed,
 };
 
@@ -60,7 +60,7 @@ pub fn decide(situation: &Situation, token: &str) -> Decision {
         }
     };
     if situation.has_elected(&record) {
-        record.state = State::Founded;
+        record.state = FoundingState::Founded;
     }
     let lists = situation.lists(record.cluster_id);
     let steps = situation
@@ -74,7 +74,7 @@ pub fn decide(situation: &Situation, token: &str) -> Decision {
 
 /// The record of a cluster that `members` restore from a snapshot: it exists from then on.
 pub fn restore(members: &BTreeMap<String, String>, token: &str) -> Record {
-    Record { state: State::Founded, ..Record::founding(token, members) }
+    Record { state: FoundingState::Founded, ..Record::founding(token, members) }
 }
 
 impl Situation {
@@ -83,7 +83,7 @@ impl Situation {
         let unseen = self.unseen();
         let no_data = self.observed.values().all(|it| it.data.is_none());
         match &self.record {
-            Some(record) if record.state == State::Founding && !self.has_elected(record) => {
+            Some(record) if record.state == FoundingState::Founding && !self.has_elected(record) => {
                 let mut next = record.clone();
                 if let Some(elected) = self.elected_after_all(record) {
                     next = record.given_up_for(Record::rebuilt(elected));
@@ -205,7 +205,7 @@ impl Situation {
                 Verdict::Listed | Verdict::Unclear { .. } => Step::Start,
             },
             None if !lists.is_empty() => Step::Join,
-            None if record.state == State::Founding => self.found(host, record),
+            None if record.state == FoundingState::Founding => self.found(host, record),
             None => self.join_without_majority(host, record),
         }
     }

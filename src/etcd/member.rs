@@ -173,19 +173,11 @@ impl Module for EtcdMember {
                 (lines.join("\n"), String::new())
             }
         };
-        let header = "etcd membership".to_owned();
         let line = |text: String| if text.is_empty() { text } else { text + "\n" };
-        let diff = Diff {
-            before: line(before),
-            after: line(after),
-            before_header: header.clone(),
-            after_header: header,
-        };
-        Outcome { changed: true, diff: vec![diff], ..Outcome::default() }
+        Outcome::new(true).with_diff([Diff::of("etcd membership", line(before), line(after))])
     }
 
-    fn apply(plan: Plan, task: &Task) -> Result<Outcome> {
-        let outcome = Self::predict(&plan, task);
+    fn apply(plan: Plan, predicted: Outcome) -> Result<Outcome> {
         match plan {
             Plan::Observe(..) | Plan::Runs => {}
             Plan::Start(host) => host.start()?,
@@ -196,7 +188,7 @@ impl Module for EtcdMember {
             Plan::Readdress(host, id) => host.readdress(id)?,
             Plan::Expel(host, ids) => host.expel(&ids)?,
         }
-        Ok(outcome)
+        Ok(predicted)
     }
 }
 

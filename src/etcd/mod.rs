@@ -23,7 +23,7 @@ pub use decision::{Decision, Situation, Step, decide, restore};
 pub use identity::{Id, cluster_id, member_id};
 pub use member::EtcdMember;
 pub use observation::Observation;
-pub use record::{Record, State};
+pub use record::{FoundingState, Record};
 pub use wal::Data;
 
 #[cfg(test)]

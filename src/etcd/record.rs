@@ -10,7 +10,7 @@ use crate::system::files::Persisted;
 /// How far a cluster is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub enum FoundingState {
     /// Its first members may have been started; nothing shows yet that they elected a leader.
     Founding,
     /// It exists. Nobody founds one again.
@@ -22,7 +22,7 @@ pub enum State {
 #[serde(deny_unknown_fields)]
 pub struct Record {
     /// How far the cluster is.
-    pub state: State,
+    pub state: FoundingState,
     /// Who it is.
     pub cluster_id: Id,
     /// What distinguishes this founding from every other.
@@ -45,7 +45,7 @@ impl Record {
         let cluster_id = cluster_id(token, members);
         let members = members.clone();
         Self {
-            state: State::Founding,
+            state: FoundingState::Founding,
             cluster_id,
             token: token.to_owned(),
             members,
@@ -55,7 +55,7 @@ impl Record {
 
     /// A cluster that exists, as its members' data tells.
     pub fn rebuilt(cluster_id: Id) -> Self {
-        Self { state: State::Founded, cluster_id, ..Self::founding("", &BTreeMap::new()) }
+        Self { state: FoundingState::Founded, cluster_id, ..Self::founding("", &BTreeMap::new()) }
     }
 
     /// This founding elected no leader: `next` takes its place.

@@ -3,9 +3,10 @@
 use super::builder::{Builder, Result};
 use super::hosts::{GroupId, Hosts, UNGROUPED};
 use super::value::Value;
-use super::{literal, pattern, words};
+use super::{literal, pattern};
 use crate::diagnostic::{Diagnostics, Location};
 use crate::text::python::{is_space, strip};
+use crate::text::words;
 use std::sync::Arc;
 
 /// The inventory that the text describes, or every mistake in it.
@@ -117,7 +118,7 @@ impl Reader {
     }
 
     fn host_line(&mut self, line: &str, group: GroupId, at: Location) -> LineResult {
-        let mut words = words::split(line).map_err(at_start)?.into_iter();
+        let mut words = words::split(line, true).map_err(at_start)?.into_iter();
         let Some(first) = words.next() else { return Ok(()) };
         let pattern = pattern::expand(&first.text).map_err(at_start)?;
         if pattern.port.is_none() && first.text.trim_end_matches(is_space).ends_with(':') {

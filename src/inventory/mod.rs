@@ -32,7 +32,6 @@ pub mod output;
 mod pattern;
 mod read;
 mod value;
-mod words;
 mod yaml;
 
 pub use hosts::{Group, Host, HostId, Hosts, Owner};

@@ -6,7 +6,7 @@ use std::{
 };
 
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::text::Diff;
 
@@ -27,6 +27,31 @@ pub struct Outcome {
     /// The module's own return values.
     #[serde(flatten)]
     pub values: Map<String, Value>,
+}
+
+impl Outcome {
+    /// Whether something changed, and nothing more yet.
+    pub fn new(changed: bool) -> Self {
+        Self { changed, ..Self::default() }
+    }
+
+    /// With the module's return value `name`.
+    pub fn with(mut self, name: &str, value: impl Serialize) -> Self {
+        self.values.insert(name.into(), json!(value));
+        self
+    }
+
+    /// With what `--diff` shows.
+    pub fn with_diff(mut self, diff: impl IntoIterator<Item = Diff>) -> Self {
+        self.diff.extend(diff);
+        self
+    }
+
+    /// With what is shown as `[WARNING]`.
+    pub fn with_warnings(mut self, warnings: impl IntoIterator<Item = String>) -> Self {
+        self.warnings.extend(warnings);
+        self
+    }
 }
 
 /// An error that says more than its message.

@@ -38,10 +38,14 @@ pub fn run<M: Module>(arguments: Vec<OsString>) -> ExitCode {
     live(&Described { name, about, spec, limit, work: work::<M> }, arguments)
 }
 
-/// Plans, and applies unless in check mode.
+/// Goes through the steps; in check mode only through those that do not write.
 fn work<M: Module>(params: Value, task: &Task) -> Result<Outcome> {
-    let plan = M::plan(serde_json::from_value(params)?, task)?;
-    if task.check_mode { Ok(M::predict(&plan, task)) } else { M::apply(plan, task) }
+    let params = serde_json::from_value(params)?;
+    M::check(&params)?;
+    let _held = if task.check_mode { None } else { M::lock(&params)? };
+    let plan = M::plan(params, task)?;
+    let predicted = M::predict(&plan, task);
+    if task.check_mode { Ok(predicted) } else { M::apply(plan, predicted) }
 }
 
 fn live(module: &Described, arguments: Vec<OsString>) -> ExitCode {

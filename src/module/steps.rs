@@ -1,8 +1,9 @@
-//! The shape of a module: plan (reads only), predict (pure), apply (writes).
+//! The steps of a module: check, lock, plan, predict, apply.
 
 use anyhow::Result;
 
 use super::{Arguments, Outcome};
+use crate::system::files::LockGuard;
 
 /// What Ansible tells a module about the task, beside its arguments (`_ansible_*`).
 #[derive(Clone, Debug, Default)]
@@ -15,8 +16,8 @@ pub struct Task {
     pub verbosity: u8,
 }
 
-/// An Ansible module. Check mode stops after [`plan`](Self::plan), so it cannot write, and reports
-/// what [`predict`](Self::predict) says, as a real run does before it applies; so it cannot lie.
+/// An Ansible module: a real run checks its arguments, locks, plans, predicts and applies; check mode leaves out what writes.
+/// So a check cannot write; and a run reports what was predicted before it applied, so a check cannot lie.
 pub trait Module {
     /// The module's name, as in a task.
     const NAME: &'static str;
@@ -30,8 +31,19 @@ pub trait Module {
     /// Everything that will be done, decided before anything is.
     type Plan;
 
-    /// Looks at the system and decides. In check mode it leaves nothing behind; otherwise it may take a lock, for which a
-    /// directory may have to be made, and which the plan holds until it was applied. It writes nothing of what it plans.
+    /// Refuses what is wrong with the arguments alone and must not leave even a lock behind.
+    fn check(_params: &Self::Params) -> Result<()> {
+        Ok(())
+    }
+
+    /// Waits until no other run works on what `plan` looks at, and keeps others waiting until `apply` is done. The
+    /// directory of the lock is made where it is missing. A module without this one looks again under a lock in `apply`,
+    /// if it needs one.
+    fn lock(_params: &Self::Params) -> Result<Option<LockGuard>> {
+        Ok(None)
+    }
+
+    /// Looks at the system and decides. Writes nothing.
     ///
     /// # Errors
     /// What is wrong with the arguments or the system, and what to do about it.
@@ -40,9 +52,12 @@ pub trait Module {
     /// The result that applying `plan` will have: `changed`, diff and returned values.
     fn predict(plan: &Self::Plan, task: &Task) -> Outcome;
 
-    /// Does what was planned. Not called in check mode.
+    /// Does what was planned, and returns what was predicted, with what nobody knew before. A module that only looks has
+    /// nothing to do.
     ///
     /// # Errors
     /// What could not be done; what was there before still works.
-    fn apply(plan: Self::Plan, task: &Task) -> Result<Outcome>;
+    fn apply(_plan: Self::Plan, predicted: Outcome) -> Result<Outcome> {
+        Ok(predicted)
+    }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use super::{node_files::FileOptions, service_units::Request};
+use super::{node_files::FileOptions, service_units::UnitRequest};
 use crate::system::{
     Secret, fault,
     files::{self, Attributes, Directory, File},
@@ -27,7 +27,7 @@ pub(super) fn place(ledger: &Path, unit: &str) -> PathBuf {
 }
 
 /// Keeps what was written for the units of a request, which are up.
-pub(super) fn keep(ledger: &Path, request: &Request) -> Result<()> {
+pub(super) fn keep(ledger: &Path, request: &UnitRequest) -> Result<()> {
     let copies: Vec<Copy> = request.written.iter().map(Copy::of).collect();
     for unit in &request.units {
         let path = place(ledger, unit);
@@ -42,7 +42,7 @@ pub(super) fn keep(ledger: &Path, request: &Request) -> Result<()> {
 }
 
 /// Puts back what units of a request last came up with, and says whether that is something else than what is there.
-pub(super) fn restore(ledger: &Path, request: &Request) -> Result<bool> {
+pub(super) fn restore(ledger: &Path, request: &UnitRequest) -> Result<bool> {
     let mut restored = false;
     for unit in &request.units {
         let path = place(ledger, unit);

@@ -8,11 +8,10 @@ use std::{
 };
 
 use anyhow::Result;
-use rustix::fd::OwnedFd;
 use serde::{Deserialize, Serialize};
 
 use super::Digest;
-use crate::system::files::{self, Attributes, Directory, Persisted};
+use crate::system::files::{self, Attributes, Directory, LockGuard, Persisted};
 
 const FILE: &str = "ledger.json";
 
@@ -147,7 +146,7 @@ pub struct Ledger {
     saved: Records,
     /// What [`save`](Self::save) will write.
     pub records: Records,
-    _lock: OwnedFd,
+    _lock: LockGuard,
 }
 
 impl Ledger {

@@ -85,13 +85,12 @@ impl Module for NodeFiles {
     }
 
     fn predict(plan: &Plan, task: &Task) -> Outcome {
-        plan.outcome(task)
+        plan.outcome(task.check_mode)
     }
 
-    fn apply(plan: Plan, task: &Task) -> Result<Outcome> {
-        let outcome = plan.outcome(task);
+    fn apply(plan: Plan, predicted: Outcome) -> Result<Outcome> {
         plan.apply()?;
-        Ok(outcome)
+        Ok(predicted)
     }
 }
 
@@ -121,16 +120,16 @@ impl Plan {
     }
 
     /// What applying it will report; in check mode with what later tasks need to know.
-    pub(super) fn outcome(&self, task: &Task) -> Outcome {
+    pub(super) fn outcome(&self, check_mode: bool) -> Outcome {
         let directories = self.directories.iter().filter(|it| it.changes()).map(DirectoryPlan::path);
         let files = self.files.iter().filter(|(_, it)| it.changes()).map(|(_, it)| it.path());
         let written: Vec<_> = directories.chain(files).collect();
-        let mut outcome = Outcome { changed: !written.is_empty(), ..Outcome::default() };
-        outcome.values.insert("written".into(), json!(written));
-        outcome.diff.extend(self.directories.iter().filter_map(DirectoryPlan::diff));
-        outcome.diff.extend(self.files.iter().filter_map(|(_, it)| it.diff()));
-        outcome.warnings.extend(self.files.iter().filter_map(|(_, it)| it.warning()));
-        if task.check_mode && !self.files.is_empty() {
+        let mut outcome = Outcome::new(!written.is_empty())
+            .with("written", written)
+            .with_diff(self.directories.iter().filter_map(DirectoryPlan::diff))
+            .with_diff(self.files.iter().filter_map(|(_, it)| it.diff()))
+            .with_warnings(self.files.iter().filter_map(|(_, it)| it.warning()));
+        if check_mode && !self.files.is_empty() {
             let all: Vec<_> = self.files.iter().map(|(_, it)| it.path().display().to_string()).collect();
             publish(&mut outcome, &all, &self.contents(), &BTreeMap::new());
         }

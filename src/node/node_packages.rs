@@ -3,7 +3,6 @@
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
-use serde_json::json;
 
 use crate::module::{Module, Outcome, Task};
 
@@ -36,12 +35,6 @@ impl Module for NodePackages {
     }
 
     fn predict(plan: &Plan, _: &Task) -> Outcome {
-        let mut outcome = Outcome::default();
-        outcome.values.insert("installed".into(), json!(plan.0));
-        outcome
-    }
-
-    fn apply(plan: Plan, task: &Task) -> Result<Outcome> {
-        Ok(Self::predict(&plan, task))
+        Outcome::default().with("installed", &plan.0)
     }
 }

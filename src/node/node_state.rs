@@ -3,10 +3,9 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use serde_json::json;
 use time::OffsetDateTime;
 
-use super::state::{self, CameIn, FILE, Membership};
+use super::membership::{self, CameIn, FILE, Membership};
 use crate::{
     module::{Argument, Module, Outcome, Task},
     text::Diff,
@@ -51,10 +50,10 @@ impl Module for NodeState {
     type Plan = Plan;
 
     fn plan(params: Params, _task: &Task) -> Result<Plan> {
-        let found = state::read(&params.directory)?;
+        let found = membership::read(&params.directory)?;
         let wanted = params.wanted()?;
         let next = match &wanted {
-            Some(wanted) => state::decide(found.as_ref(), wanted, params.readmit)?,
+            Some(wanted) => membership::decide(found.as_ref(), wanted, params.readmit)?,
             None => None,
         };
         Ok(Plan { params, found, wanted, next })
@@ -64,16 +63,16 @@ impl Module for NodeState {
         outcome(plan, plan.next.as_ref().or(plan.found.as_ref()), plan.next.is_some())
     }
 
-    fn apply(plan: Plan, _task: &Task) -> Result<Outcome> {
+    fn apply(plan: Plan, _predicted: Outcome) -> Result<Outcome> {
         let Plan { params, wanted, .. } = &plan;
         let changed = match wanted {
             // Decided again under the lock: another caller may have come in between.
             Some(wanted) => {
-                state::lock_to(&params.directory, wanted, params.readmit, OffsetDateTime::now_utc())?
+                membership::lock_to(&params.directory, wanted, params.readmit, OffsetDateTime::now_utc())?
             }
             None => false,
         };
-        let now = state::read(&params.directory)?;
+        let now = membership::read(&params.directory)?;
         Ok(outcome(&plan, now.as_ref(), changed))
     }
 }
@@ -95,16 +94,12 @@ impl Params {
 }
 
 fn outcome(plan: &Plan, now: Option<&Membership>, changed: bool) -> Outcome {
-    let mut outcome = Outcome { changed, ..Outcome::default() };
-    outcome.values.insert("state".into(), json!(if now.is_some() { "locked" } else { "unlocked" }));
-    outcome.values.insert("node".into(), json!(now));
-    if changed {
-        let path = plan.params.directory.join(FILE).display().to_string();
-        let after = now.map(describe).unwrap_or_default();
-        let before = "unlocked\n".into();
-        outcome.diff.push(Diff { before, after, before_header: path.clone(), after_header: path });
-    }
-    outcome
+    let path = plan.params.directory.join(FILE);
+    let diff = || Diff::of(path.display(), "unlocked\n", now.map(describe).unwrap_or_default());
+    Outcome::new(changed)
+        .with("state", if now.is_some() { "locked" } else { "unlocked" })
+        .with("node", now)
+        .with_diff(changed.then(diff))
 }
 
 fn describe(node: &Membership) -> String {

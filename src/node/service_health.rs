@@ -3,7 +3,6 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use anyhow::Result;
-use serde_json::json;
 
 use super::{Records, systemd, waiting::since_then};
 use crate::module::{Argument, Module, Outcome, Task};
@@ -41,12 +40,6 @@ impl Module for ServiceHealth {
     }
 
     fn predict(plan: &Plan, _: &Task) -> Outcome {
-        let mut outcome = Outcome::default();
-        outcome.values.insert("ended".into(), json!(plan.0));
-        outcome
-    }
-
-    fn apply(plan: Plan, task: &Task) -> Result<Outcome> {
-        Ok(Self::predict(&plan, task))
+        Outcome::default().with("ended", &plan.0)
     }
 }

@@ -97,26 +97,16 @@ impl Module for ServicePurge {
     }
 
     fn predict(plan: &Plan, _: &Task) -> Outcome {
-        let mut outcome = Outcome { changed: plan.remove && !plan.lines.is_empty(), ..Outcome::default() };
+        let changed = plan.remove && !plan.lines.is_empty();
         let text = if plan.lines.is_empty() { "nothing is left".into() } else { plan.lines.join("; ") };
-        outcome.msg = Some(format!("{}: {text}", plan.service));
-        if outcome.changed {
-            let header = format!("left of {}", plan.service);
-            outcome.diff.push(Diff {
-                before: plan.lines.join("\n") + "\n",
-                after: String::new(),
-                before_header: header.clone(),
-                after_header: header,
-            });
-        }
-        outcome.values.insert("left".into(), json!(plan.lines));
-        outcome
+        let diff = || Diff::of(format!("left of {}", plan.service), plan.lines.join("\n") + "\n", "");
+        let outcome = Outcome::new(changed).with_diff(changed.then(diff)).with("left", &plan.lines);
+        Outcome { msg: Some(format!("{}: {text}", plan.service)), ..outcome }
     }
 
-    fn apply(plan: Plan, task: &Task) -> Result<Outcome> {
-        let outcome = Self::predict(&plan, task);
+    fn apply(plan: Plan, predicted: Outcome) -> Result<Outcome> {
         if !plan.remove {
-            return Ok(outcome);
+            return Ok(predicted);
         }
         // The user goes last: what is left of the data by a run that was killed still has an owner.
         for path in &plan.directories {
@@ -133,7 +123,7 @@ impl Module for ServicePurge {
                 fault::point("service_purge:group");
             }
         }
-        Ok(outcome)
+        Ok(predicted)
     }
 }
 

@@ -84,9 +84,9 @@ impl Module for ServiceTurndown {
         Outcome { values: values.into_iter().chain(seen.report()).collect(), ..Outcome::default() }
     }
 
-    fn apply(plan: Plan, task: &Task) -> Result<Outcome> {
+    fn apply(plan: Plan, predicted: Outcome) -> Result<Outcome> {
         if plan.seen.is_some() || plan.leaving.is_empty() && plan.unused.is_empty() {
-            return Ok(Self::predict(&plan, task));
+            return Ok(predicted);
         }
         let mut ledger = Ledger::open(&plan.ledger)?;
         let leaving = leaving(&ledger.records, &plan.enabled);
@@ -157,22 +157,15 @@ fn outcome(
         )
     };
     let changed = !leaving.is_empty() || !unused.is_empty();
-    let mut outcome =
-        Outcome { changed, warnings: waiting.iter().map(stays).collect(), ..Outcome::default() };
-    if outcome.changed {
-        let lines = |(service, holdings): (&String, &Holdings)| {
-            holdings.lines().map(|it| format!("{service}: {it}\n")).collect::<Vec<_>>().concat()
-        };
-        let named = |path: &PathBuf| format!("{} is named by no service\n", path.display());
-        outcome.diff.push(Diff {
-            before: leaving.iter().map(lines).chain(unused.iter().map(named)).collect(),
-            after: String::new(),
-            before_header: "services on this host".into(),
-            after_header: "services on this host".into(),
-        });
-    }
-    outcome.values.insert("turned_down".into(), json!(leaving));
-    outcome.values.insert("unused".into(), json!(unused));
-    outcome.values.insert("waiting".into(), json!(waiting));
-    outcome
+    let lines = |(service, holdings): (&String, &Holdings)| {
+        holdings.lines().map(|it| format!("{service}: {it}\n")).collect::<Vec<_>>().concat()
+    };
+    let named = |path: &PathBuf| format!("{} is named by no service\n", path.display());
+    let before: String = leaving.iter().map(lines).chain(unused.iter().map(named)).collect();
+    Outcome::new(changed)
+        .with_warnings(waiting.iter().map(stays))
+        .with_diff(changed.then(|| Diff::of("services on this host", before, "")))
+        .with("turned_down", leaving)
+        .with("unused", unused)
+        .with("waiting", waiting)
 }

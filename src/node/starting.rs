@@ -9,7 +9,7 @@ use super::{
     Ledger,
     action::Action,
     ledger::Invocation,
-    service_units::Request,
+    service_units::UnitRequest,
     systemd,
     waiting::{restarts, wait},
 };
@@ -56,12 +56,12 @@ pub(super) fn names(actions: &[Action], choose: impl Fn(&Action) -> bool) -> Vec
 }
 
 /// Starts, restarts or reloads what is to be, with the units of each request, and waits until all of it runs.
-pub(super) fn start(ledger: &mut Ledger, requests: &[Request], actions: &[Vec<Action>]) -> Result<()> {
+pub(super) fn start(ledger: &mut Ledger, requests: &[UnitRequest], actions: &[Vec<Action>]) -> Result<()> {
     for (request, actions) in requests.iter().zip(actions) {
         ask(&request.guard, &names(actions, Action::interrupts))?;
     }
     let run = requests.first().map_or("", |it| &it.run);
-    let longest = |seconds: fn(&Request) -> u64| requests.iter().map(seconds).max().unwrap_or_default();
+    let longest = |seconds: fn(&UnitRequest) -> u64| requests.iter().map(seconds).max().unwrap_or_default();
     let actions = &actions.concat();
     let failed = names(actions, |it| it.verb.is_some() && it.unit.get("ActiveState") == "failed");
     if !failed.is_empty() {

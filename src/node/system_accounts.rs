@@ -7,7 +7,6 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use serde_json::json;
 
 use super::node_files::make_parent;
 use crate::{
@@ -75,27 +74,19 @@ impl Module for SystemAccounts {
     }
 
     fn predict(plan: &Plan, _: &Task) -> Outcome {
-        let mut outcome = Outcome {
-            changed: plan.file.changes() || !plan.missing.is_empty(),
-            diff: plan.file.diff().into_iter().collect(),
-            ..Outcome::default()
-        };
-        if !plan.missing.is_empty() {
-            outcome.msg = Some(plan.missing.join(" "));
-        }
-        outcome.values.insert("kept".into(), json!(plan.kept));
-        outcome
+        let outcome = Outcome::new(plan.file.changes() || !plan.missing.is_empty()).with("kept", &plan.kept);
+        let msg = (!plan.missing.is_empty()).then(|| plan.missing.join(" "));
+        Outcome { msg, ..outcome.with_diff(plan.file.diff()) }
     }
 
-    fn apply(plan: Plan, task: &Task) -> Result<Outcome> {
-        let outcome = Self::predict(&plan, task);
+    fn apply(plan: Plan, predicted: Outcome) -> Result<Outcome> {
         make_parent(&plan.path)?;
         plan.file.apply()?;
         fault::point("system_accounts:file");
         if !plan.missing.is_empty() {
             sysusers(&[&plan.path], "")?;
         }
-        Ok(outcome)
+        Ok(predicted)
     }
 }
 

@@ -32,20 +32,20 @@ pub(super) fn wait(actions: &[&Action], timeout: u64, settle: u64) -> Result<BTr
         waiting.retain_mut(|awaited| {
             let unit = units.next().unwrap_or_default();
             let verdict = match awaited.judge(&unit, settle) {
-                State::Waiting if is_late => State::Failed(format!(
+                Progress::Waiting if is_late => Progress::Failed(format!(
                     "after {timeout} s it is {} ({})",
                     unit.get("ActiveState"),
                     unit.get("SubState")
                 )),
                 verdict => verdict,
             };
-            if let State::Failed(reason) = &verdict {
+            if let Progress::Failed(reason) = &verdict {
                 complaints.insert(
                     awaited.name.clone(),
                     complaint(&awaited.name, &format!("does not run: {reason}")),
                 );
             }
-            verdict == State::Waiting
+            verdict == Progress::Waiting
         });
         if waiting.is_empty() {
             return Ok(complaints);
@@ -62,25 +62,25 @@ struct Awaited {
 }
 
 impl Awaited {
-    fn judge(&mut self, unit: &Unit, settle: Duration) -> State {
+    fn judge(&mut self, unit: &Unit, settle: Duration) -> Progress {
         let verdict = judge(unit);
-        if verdict != State::Up {
+        if verdict != Progress::Up {
             return verdict;
         }
         let invocation = unit.get("InvocationID");
         let (since, before) = self.up.get_or_insert_with(|| (Instant::now(), invocation.to_owned()));
         if before != invocation {
-            State::Failed("it ended soon after it was started".into())
+            Progress::Failed("it ended soon after it was started".into())
         } else if since.elapsed() < settle {
-            State::Waiting
+            Progress::Waiting
         } else {
-            State::Done
+            Progress::Done
         }
     }
 }
 
 #[derive(Debug, PartialEq)]
-enum State {
+enum Progress {
     /// It runs and said so, or it has done its work.
     Done,
     /// It runs, as far as systemd can tell.
@@ -89,34 +89,34 @@ enum State {
     Failed(String),
 }
 
-fn judge(unit: &Unit) -> State {
+fn judge(unit: &Unit) -> Progress {
     let (active, sub, result) = (unit.get("ActiveState"), unit.get("SubState"), unit.get("Result"));
     // A start that systemd has not come to: the states are those of before.
     if !matches!(unit.get("Job"), "" | "0") {
         return if active == "failed" {
-            State::Waiting
+            Progress::Waiting
         } else {
-            crash(active, sub, result).unwrap_or(State::Waiting)
+            crash(active, sub, result).unwrap_or(Progress::Waiting)
         };
     }
     match active {
         "active" => match unit.get("Type") {
-            "simple" | "exec" | "idle" | "forking" => State::Up,
-            _ => State::Done,
+            "simple" | "exec" | "idle" | "forking" => Progress::Up,
+            _ => Progress::Done,
         },
-        "failed" => State::Failed(format!("it failed ({result})")),
-        "inactive" if unit.get("ConditionResult") == "no" => {
-            State::Failed("a condition in its definition does not hold, so systemd does not start it".into())
-        }
-        "inactive" if unit.ends() && result == "success" => State::Done,
-        "inactive" => State::Failed(format!("it ended at once ({result})")),
-        _ => crash(active, sub, result).unwrap_or(State::Waiting),
+        "failed" => Progress::Failed(format!("it failed ({result})")),
+        "inactive" if unit.get("ConditionResult") == "no" => Progress::Failed(
+            "a condition in its definition does not hold, so systemd does not start it".into(),
+        ),
+        "inactive" if unit.ends() && result == "success" => Progress::Done,
+        "inactive" => Progress::Failed(format!("it ended at once ({result})")),
+        _ => crash(active, sub, result).unwrap_or(Progress::Waiting),
     }
 }
 
-fn crash(active: &str, sub: &str, result: &str) -> Option<State> {
+fn crash(active: &str, sub: &str, result: &str) -> Option<Progress> {
     (active == "activating" && sub.starts_with("auto-restart"))
-        .then(|| State::Failed(format!("it ends again and again ({result})")))
+        .then(|| Progress::Failed(format!("it ends again and again ({result})")))
 }
 
 /// Why a unit that was started, and ran when it was `left`, does not run as it did.
@@ -151,14 +151,14 @@ mod tests {
     #[test]
     fn a_unit_runs_when_systemd_or_time_says_so() {
         for (properties, expected) in [
-            (&[("ActiveState", "active"), ("Type", "notify")][..], State::Done),
-            (&[("ActiveState", "active"), ("Type", "simple")], State::Up),
-            (&[("ActiveState", "active")], State::Done),
-            (&[("ActiveState", "inactive"), ("Job", "17")], State::Waiting),
-            (&[("ActiveState", "failed"), ("Job", "17")], State::Waiting),
-            (&[("ActiveState", "activating"), ("SubState", "start")], State::Waiting),
-            (&[("ActiveState", "deactivating")], State::Waiting),
-            (&[("ActiveState", "inactive"), ("Type", "oneshot"), ("Result", "success")], State::Done),
+            (&[("ActiveState", "active"), ("Type", "notify")][..], Progress::Done),
+            (&[("ActiveState", "active"), ("Type", "simple")], Progress::Up),
+            (&[("ActiveState", "active")], Progress::Done),
+            (&[("ActiveState", "inactive"), ("Job", "17")], Progress::Waiting),
+            (&[("ActiveState", "failed"), ("Job", "17")], Progress::Waiting),
+            (&[("ActiveState", "activating"), ("SubState", "start")], Progress::Waiting),
+            (&[("ActiveState", "deactivating")], Progress::Waiting),
+            (&[("ActiveState", "inactive"), ("Type", "oneshot"), ("Result", "success")], Progress::Done),
         ] {
             assert_eq!(judge(&Unit::new(properties)), expected, "{properties:?}");
         }
@@ -169,7 +169,7 @@ mod tests {
             &[("ActiveState", "inactive"), ("Type", "simple"), ("Result", "success")],
             &[("ActiveState", "inactive"), ("ConditionResult", "no")],
         ] {
-            assert!(matches!(judge(&Unit::new(properties)), State::Failed(_)), "{properties:?}");
+            assert!(matches!(judge(&Unit::new(properties)), Progress::Failed(_)), "{properties:?}");
         }
     }
 

@@ -6,8 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, bail};
-use serde_json::json;
+use anyhow::{Result, anyhow, bail};
 
 use super::{
     client::{Attempt, Destination},
@@ -43,6 +42,12 @@ crate::arguments! {
     }
 }
 
+/// Options of ssh as an operator writes them into the inventory, split as Ansible splits them.
+fn arguments(text: &str) -> Result<Vec<String>> {
+    let words = words::split(text, false).map_err(|error| anyhow!("option 'ssh_args': {error}: {text}"))?;
+    Ok(words.into_iter().map(|it| it.text).collect())
+}
+
 /// The module.
 pub struct SshLogin;
 
@@ -67,7 +72,7 @@ impl Module for SshLogin {
                 .unwrap_or_else(|| params.host.clone()),
             port: params.port,
             user: params.user.clone(),
-            arguments: words::split("ssh_args", &params.ssh_args)?,
+            arguments: arguments(&params.ssh_args)?,
             timeout: params.timeout.clamp(1, 600),
         };
         let wants_open = params.expect == "opened";
@@ -95,19 +100,10 @@ impl Module for SshLogin {
     }
 
     fn predict(plan: &Plan, _task: &Task) -> Outcome {
-        let mut outcome = Outcome::default();
         let refused: Vec<_> = plan.refused.iter().map(PublicKey::fingerprint).collect();
-        outcome.values.insert("refused".into(), json!(refused));
-        if let Some((path, key, connection)) = &plan.opened {
-            outcome.values.insert("key".into(), json!(path));
-            outcome.values.insert("fingerprint".into(), json!(key.fingerprint()));
-            outcome.values.insert("connection".into(), json!(connection));
-        }
-        outcome
-    }
-
-    fn apply(plan: Plan, task: &Task) -> Result<Outcome> {
-        Ok(Self::predict(&plan, task))
+        let outcome = Outcome::default().with("refused", refused);
+        let Some((path, key, connection)) = &plan.opened else { return outcome };
+        outcome.with("key", path).with("fingerprint", key.fingerprint()).with("connection", connection)
     }
 }
 

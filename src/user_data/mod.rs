@@ -11,5 +11,5 @@ mod tests;
 
 pub use module::UserData;
 pub use render::render;
-pub use request::{Bundle, Request, check_public_key};
+pub use request::{BootRequest, Bundle, check_public_key};
 pub use shared::Shared;

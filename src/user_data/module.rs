@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use serde_json::json;
 
-use super::{Bundle, Request, Shared, render, request::ROLES};
+use super::{BootRequest, Bundle, Shared, render, request::ROLES};
 use crate::{
     module::{Argument, Module, Outcome, Task},
     system::{
@@ -53,7 +53,7 @@ pub struct UserData;
 pub struct Plan {
     path: PathBuf,
     private_dir: PathBuf,
-    request: Request,
+    request: BootRequest,
     file: FilePlan,
     new: bool,
 }
@@ -68,7 +68,7 @@ impl Module for UserData {
         let Params { path, private_dir, cluster, expect, role, interfaces, timeout, domain, .. } = params;
         let Params { authorized_keys, allowed_ids, bootstrap_key, .. } = params;
         let bundle = Bundle::new(&params.bundle_url, &params.bundle_sha256)?;
-        let request = Request {
+        let request = BootRequest {
             cluster,
             role,
             expect,
@@ -87,24 +87,22 @@ impl Module for UserData {
     }
 
     fn predict(plan: &Plan, _task: &Task) -> Outcome {
-        let mut outcome = Outcome { changed: plan.new || plan.file.changes(), ..Outcome::default() };
-        outcome.diff.extend(plan.file.diff());
-        outcome.warnings.extend(plan.file.warning());
-        outcome.warnings.extend(plan.request.warning());
-        outcome.values.insert("path".into(), json!(plan.path));
-        outcome
+        Outcome::new(plan.new || plan.file.changes())
+            .with_diff(plan.file.diff())
+            .with_warnings(plan.file.warning())
+            .with_warnings(plan.request.warning())
+            .with("path", &plan.path)
     }
 
-    fn apply(plan: Plan, task: &Task) -> Result<Outcome> {
-        let outcome = Self::predict(&plan, task);
+    fn apply(plan: Plan, predicted: Outcome) -> Result<Outcome> {
         let shared = Shared::keep(&plan.private_dir, plan.request.bootstrap_key)?;
         fault::point("user_data:kept");
         file(&plan.path, &plan.request, &shared)?.apply()?;
-        Ok(outcome)
+        Ok(predicted)
     }
 }
 
-fn file(path: &std::path::Path, request: &Request, shared: &Shared) -> Result<FilePlan> {
+fn file(path: &std::path::Path, request: &BootRequest, shared: &Shared) -> Result<FilePlan> {
     let text = render(request, shared)?;
     File::secret(path, Secret::new(text.as_bytes()), Attributes::mode(0o600)).plan()
 }

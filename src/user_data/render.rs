@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::{Request, Shared};
+use super::{BootRequest, Shared};
 
 const TEMPLATE: &str = include_str!("user-data.template");
 /// What clouds take (EC2's limit, the smallest).
@@ -13,7 +13,7 @@ const LIMIT: usize = 16 * 1024;
 pub(super) const SECRET_PATH: &str = "/etc/minicluster/cluster_secret";
 
 /// The boot configuration: cloud-config, complete and validated. It holds the cluster secret.
-pub fn render(request: &Request, shared: &Shared) -> Result<Zeroizing<String>> {
+pub fn render(request: &BootRequest, shared: &Shared) -> Result<Zeroizing<String>> {
     let mut keys: Vec<&str> = request.authorized_keys.iter().map(String::as_str).collect();
     let none = (Zeroizing::default(), String::new());
     let (private, public) = shared.bootstrap_key.as_ref().unwrap_or(&none);
@@ -74,7 +74,7 @@ fn quoted(text: &str) -> Zeroizing<String> {
 }
 
 /// In a unit a percent sign begins a specifier.
-fn fetch(request: &Request) -> String {
+fn fetch(request: &BootRequest) -> String {
     request.bundle.as_ref().map_or_else(String::new, |bundle| {
         let url = bundle.url.replace('%', "%%");
         format!("ExecStartPre=/usr/local/sbin/minicluster-fetch {url} {} /opt/minicluster", bundle.sha256)
@@ -82,7 +82,7 @@ fn fetch(request: &Request) -> String {
 }
 
 /// What the election is started with, beside what is the same everywhere.
-fn arguments(request: &Request) -> String {
+fn arguments(request: &BootRequest) -> String {
     let mut words = vec![
         format!("--cluster {} --role {}", request.cluster, request.role),
         format!("--expect {} --timeout {}", request.expect, request.timeout),
@@ -93,7 +93,7 @@ fn arguments(request: &Request) -> String {
 }
 
 /// Reads it as cloud-init will, and misses nothing of what machines need.
-fn check(text: &str, request: &Request, shared: &Shared) -> Result<()> {
+fn check(text: &str, request: &BootRequest, shared: &Shared) -> Result<()> {
     if text.len() >= LIMIT {
         bail!(
             "the boot configuration would have {} bytes, and clouds take less than {LIMIT}: give fewer authorized_keys",

@@ -8,7 +8,7 @@ use crate::ssh::authorized_keys::AuthorizedKeys;
 pub(super) const ROLES: &[&str] = &["manager", "worker"];
 /// What the machines are to be.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct BootRequest {
     /// The cluster's name.
     pub cluster: String,
     /// The machines' role, one of [`ROLES`].
@@ -54,7 +54,7 @@ impl Bundle {
     }
 }
 
-impl Request {
+impl BootRequest {
     /// Completes and checks it.
     pub fn validated(mut self) -> Result<Self> {
         let label = |text: &str| {

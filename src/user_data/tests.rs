@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use super::*;
 
-fn request() -> Request {
-    Request {
+fn request() -> BootRequest {
+    BootRequest {
         cluster: "demo".into(),
         role: "manager".into(),
         expect: 3,
@@ -24,7 +24,7 @@ fn shared() -> Shared {
     Shared { secret: "5ec2e7".repeat(8).into(), bootstrap_key: None, new: false }
 }
 
-fn rendered(request: Request) -> (String, Value) {
+fn rendered(request: BootRequest) -> (String, Value) {
     let text = render(&request.validated().unwrap(), &shared()).unwrap();
     (text.to_string(), serde_saphyr::from_str(&text).unwrap())
 }
@@ -36,7 +36,7 @@ const KEY: &str =
 fn values_come_out_as_they_went_in() {
     let url = "https://example.com/a%20b/bundle.tar.gz?x=1&y=2".to_owned();
     let bundle = Some(Bundle { url, sha256: "ab".repeat(32) });
-    let asked = Request {
+    let asked = BootRequest {
         authorized_keys: vec![KEY.into()],
         allowed_ids: vec!["ab12cd34".into()],
         bundle,
@@ -45,7 +45,7 @@ fn values_come_out_as_they_went_in() {
     let (text, read) = rendered(asked);
     assert_eq!(read["users"][0]["ssh_authorized_keys"][0], KEY);
     let limited = format!("from=\"10.0.0.0/8\",command=\"echo a b\" {KEY}");
-    let (_, read) = rendered(Request { authorized_keys: vec![limited.clone()], ..request() });
+    let (_, read) = rendered(BootRequest { authorized_keys: vec![limited.clone()], ..request() });
     assert_eq!(read["users"][0]["ssh_authorized_keys"][0], limited);
     assert!(text.contains(
         "ExecStart=/opt/minicluster/boot --cluster demo --role manager --expect 3 --timeout 600 --iface eth0 \
@@ -74,27 +74,27 @@ fn what_cannot_be_meant_is_refused_with_its_name() {
     let bundle = |url: &str, sha256: &str| Some(Bundle { url: url.into(), sha256: sha256.into() });
     let private = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXk".to_owned();
     for (asked, expected) in [
-        (Request { cluster: "de mo".into(), ..request() }, "cluster is 'de mo'"),
-        (Request { cluster: "x\nExecStart=/bin/sh".into(), ..request() }, "cluster is"),
-        (Request { domain: "a..b".into(), ..request() }, "domain is 'a..b'"),
-        (Request { role: "master".into(), ..request() }, "role is 'master'; expected manager or worker"),
-        (Request { expect: 0, ..request() }, "expect is '0'"),
-        (Request { timeout: 0, ..request() }, "timeout is '0'"),
-        (Request { interfaces: Vec::new(), ..request() }, "at least one interface"),
-        (Request { interfaces: vec!["eth0 --expect 1".into()], ..request() }, "interfaces is"),
-        (Request { interfaces: vec!["-x".into()], ..request() }, "interfaces is '-x'"),
-        (Request { allowed_ids: vec!["me".into()], ..request() }, "allowed_ids is 'me'"),
-        (Request { authorized_keys: vec![private], ..request() }, "give the public one"),
-        (Request { authorized_keys: vec!["ssh-ed25519 AAAA".into()], ..request() }, "authorized_keys"),
+        (BootRequest { cluster: "de mo".into(), ..request() }, "cluster is 'de mo'"),
+        (BootRequest { cluster: "x\nExecStart=/bin/sh".into(), ..request() }, "cluster is"),
+        (BootRequest { domain: "a..b".into(), ..request() }, "domain is 'a..b'"),
+        (BootRequest { role: "master".into(), ..request() }, "role is 'master'; expected manager or worker"),
+        (BootRequest { expect: 0, ..request() }, "expect is '0'"),
+        (BootRequest { timeout: 0, ..request() }, "timeout is '0'"),
+        (BootRequest { interfaces: Vec::new(), ..request() }, "at least one interface"),
+        (BootRequest { interfaces: vec!["eth0 --expect 1".into()], ..request() }, "interfaces is"),
+        (BootRequest { interfaces: vec!["-x".into()], ..request() }, "interfaces is '-x'"),
+        (BootRequest { allowed_ids: vec!["me".into()], ..request() }, "allowed_ids is 'me'"),
+        (BootRequest { authorized_keys: vec![private], ..request() }, "give the public one"),
+        (BootRequest { authorized_keys: vec!["ssh-ed25519 AAAA".into()], ..request() }, "authorized_keys"),
         (
-            Request { authorized_keys: vec![KEY.into(), "from=\"x\"".into()], ..request() },
+            BootRequest { authorized_keys: vec![KEY.into(), "from=\"x\"".into()], ..request() },
             "entry 2 of authorized_keys",
         ),
-        (Request { authorized_keys: vec![format!("{KEY}\n{KEY}")], ..request() }, "authorized_keys"),
-        (Request { bundle: bundle("ftp://x", &"ab".repeat(32)), ..request() }, "bundle_url is 'ftp://x'"),
-        (Request { bundle: bundle("https://x/$(id)", &"ab".repeat(32)), ..request() }, "bundle_url is"),
-        (Request { bundle: bundle("https://x/a b", &"ab".repeat(32)), ..request() }, "bundle_url is"),
-        (Request { bundle: bundle("https://x", "abc"), ..request() }, "bundle_sha256 is 'abc'"),
+        (BootRequest { authorized_keys: vec![format!("{KEY}\n{KEY}")], ..request() }, "authorized_keys"),
+        (BootRequest { bundle: bundle("ftp://x", &"ab".repeat(32)), ..request() }, "bundle_url is 'ftp://x'"),
+        (BootRequest { bundle: bundle("https://x/$(id)", &"ab".repeat(32)), ..request() }, "bundle_url is"),
+        (BootRequest { bundle: bundle("https://x/a b", &"ab".repeat(32)), ..request() }, "bundle_url is"),
+        (BootRequest { bundle: bundle("https://x", "abc"), ..request() }, "bundle_sha256 is 'abc'"),
     ] {
         let error = asked.validated().unwrap_err().to_string();
         assert!(error.contains(expected) && !error.contains("b3Blbn"), "{expected}: {error}");
@@ -104,7 +104,7 @@ fn what_cannot_be_meant_is_refused_with_its_name() {
 
 #[test]
 fn it_stays_below_what_clouds_take() {
-    let asked = Request { authorized_keys: vec![KEY.into(); 200], ..request() };
+    let asked = BootRequest { authorized_keys: vec![KEY.into(); 200], ..request() };
     let error = render(&asked.validated().unwrap(), &shared()).unwrap_err().to_string();
     assert!(error.contains("give fewer authorized_keys"), "{error}");
 }

@@ -10,6 +10,11 @@ use crate::host_name;
 use crate::inventory::{HostId, Hosts, Value, Variable};
 use crate::placement::{Demands, Placement};
 
+/// Where other hosts dial a host, as URLs write it: the first of `addresses`, else `ansible_host`, else its name. The
+/// inventory publishes it for all hosts at once, for Ansible to evaluate.
+pub(super) const TEMPLATE: &str = "{% set it = \
+    ((addresses | default([]))[:1] + [ansible_host | default(''), inventory_hostname]) | select | first %}\
+    {{ '[' ~ it ~ ']' if ':' in it else it }}";
 /// Services whose instances dial each other at the first of `addresses`, else `ansible_host`, else the host's name.
 const MEMBERS: [&str; 2] = ["etcd", "alertmanager"];
 

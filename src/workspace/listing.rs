@@ -1,16 +1,24 @@
 //! What Ansible gets to see: a group for each service and the variables published on `all`.
 
+use std::path::Path;
+
 use serde_json::{Map, Value as Json, json};
 
-use super::{Paths, Workspace};
+use super::{Paths, Workspace, addresses};
+use crate::host_name::SERVICES;
 use crate::inventory::output::{self, ServiceGroup};
 use crate::services::{Service, enable_variable, master_variable, metadata};
 use crate::x509::names::Host;
 
 impl Workspace {
-    /// The answer to `--list`.
-    pub fn list(&self) -> String {
-        output::list(&self.hosts, &self.groups(), &self.variables())
+    /// The answer to `--list`. Below `clusters` this account keeps the secrets of clusters; none: it has no home.
+    pub fn list(&self, clusters: Option<&Path>) -> String {
+        let mut variables = self.variables();
+        // The operator's own word for it, in `group_vars` too, wins over what is published.
+        if !self.hosts.group("all").is_some_and(|it| it.variables.contains_key("private_dir")) {
+            variables.insert("private_dir".into(), json!(private_dir(clusters)));
+        }
+        output::list(&self.hosts, &self.groups(), &variables)
     }
 
     /// The answer to `--host`; none if there is no such host.
@@ -55,6 +63,10 @@ impl Workspace {
             enabled.map(|(name, defined)| (name.clone(), self.metadata(&defined.service))).collect();
         variables.insert("services".into(), json!(output::packed(&json!(metadata))));
         variables.insert("minicluster_name".into(), json!(Host::NAME_TEMPLATE));
+        variables.insert("minicluster_address".into(), json!(addresses::TEMPLATE));
+        let core = all.iter().filter(|(_, it)| it.service.role.as_deref() == Some("core"));
+        let core: Vec<_> = core.map(|(name, _)| name).filter(|it| SERVICES.contains(&it.as_str())).collect();
+        variables.insert("minicluster_core".into(), json!(core));
         let paths = json!({
             "hosts": Paths::absolute(&self.paths.hosts),
             "services": self.paths.services.as_deref().map(Paths::absolute),
@@ -63,4 +75,12 @@ impl Workspace {
         variables.insert("minicluster_paths".into(), paths);
         variables
     }
+}
+
+/// Where the control node keeps its secrets, when the operator does not say: only Ansible may know the domain.
+fn private_dir(clusters: Option<&Path>) -> String {
+    clusters.map_or_else(
+        || "{{ undef(hint='this account has no home directory: set private_dir') }}".to_owned(),
+        |it| format!("{}/{{{{ domain }}}}", it.display()),
+    )
 }

@@ -2,15 +2,16 @@
 
 mod addresses;
 mod archives;
-mod judge;
+mod certificate_names;
+mod cluster;
 mod listing;
+pub mod lock_file;
 mod module;
 mod names;
 mod overrides;
 mod paths;
 mod ports;
 mod quorum;
-pub mod record;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -24,8 +25,8 @@ use crate::system::files;
 use crate::yaml::Position;
 
 pub use archives::Archive;
+pub use certificate_names::Domain;
 pub use module::{Params, RecordPlacement};
-pub use names::Domain;
 pub use overrides::unread;
 pub use paths::Paths;
 
@@ -69,19 +70,24 @@ impl Workspace {
         mistakes.extend(without_uid(&paths.lock, &uids.choose(&services::own_users(&services))));
         mistakes.extend(overrides::find((&paths.hosts, hosts.as_ref()), directories, &services));
         if let Some(hosts) = hosts {
-            let cluster = judge::cluster(&hosts, &services);
+            let cluster = cluster::of(&hosts, &services);
             let said = domain.map(|it| Domain::Said(it.to_owned(), Position::file("option 'domain'")));
             let domain = said.unwrap_or_else(|| Domain::find(&paths.hosts, &hosts, directories));
             mistakes.extend(domain.mistake());
-            mistakes.extend(names::of_hosts(&paths.hosts, &hosts, &services, domain.text()));
+            mistakes.extend(certificate_names::of_hosts(&paths.hosts, &hosts, &services, domain.text()));
             let (demands, wrong) = Demands::resolve(&services, &cluster);
             mistakes.extend(wrong);
-            mistakes.extend(judge::judge(&paths.hosts, &hosts, &services, &demands));
+            mistakes.extend(names::judge(&paths.hosts, &hosts, &services, &demands));
             let (placement, wrong) = place(&cluster, &demands, &lock);
             mistakes.extend(wrong);
-            mistakes.extend(names::of_services(&hosts, &services, (&demands, &placement), domain.text()));
+            mistakes.extend(certificate_names::of_services(
+                &hosts,
+                &services,
+                (&demands, &placement),
+                domain.text(),
+            ));
             let placed = (&demands, &placement);
-            mistakes.extend(names::of_addresses(&paths.hosts, &hosts, placed, domain.text()));
+            mistakes.extend(certificate_names::of_addresses(&paths.hosts, &hosts, placed, domain.text()));
             mistakes.extend(ports::clashes(&hosts, &services, &demands, &placement));
             // What `group_vars` and `host_vars` say of them only Ansible knows.
             let (addresses, loopback) = if overrides::set_one_of(directories, &addresses::VARIABLES) {

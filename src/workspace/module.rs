@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::{Result, anyhow, bail};
-use serde_json::{Map, json};
+use serde_json::Map;
 
-use super::{Archive, Paths, Workspace, overrides, record};
+use super::{Archive, Paths, Workspace, lock_file, overrides};
 use crate::arguments;
 use crate::module::{Argument, Module, Outcome, Task};
 use crate::placement::Plan as Changes;
 use crate::services;
-use crate::system::files::FilePlan;
+use crate::system::files::{FilePlan, LockGuard};
 
 arguments! {
     /// Options of `placement`.
@@ -37,7 +37,6 @@ arguments! {
 
 /// What is written, and what is told about it.
 pub struct Plan {
-    params: Params,
     file: FilePlan,
     changes: Changes,
     warnings: Vec<String>,
@@ -54,6 +53,10 @@ impl Module for RecordPlacement {
         "Validate hosts and services, and record in services.lock where each service runs, with which uid.";
     type Params = Params;
     type Plan = Plan;
+
+    fn lock(params: &Params) -> Result<Option<LockGuard>> {
+        lock_file::take_turn(&params.lock).map(Some)
+    }
 
     fn plan(params: Params, _task: &Task) -> Result<Plan> {
         let paths = Paths {
@@ -81,39 +84,29 @@ impl Module for RecordPlacement {
         let placed = workspace.new_lock();
         let changes = workspace.changes(&placed);
         let recorded = if params.limited { placed.keeping(&workspace.lock) } else { placed };
-        let file = record::plan(&params.lock, &recorded)?;
+        let file = lock_file::plan(&params.lock, &recorded)?;
         let unread =
             overrides::unread(&params.hosts, &params.directories).filter(|_| !params.directories.is_empty());
         let unread = unread.iter().map(ToString::to_string).collect();
         let notes = services::without_setup(&workspace.services, &params.roles);
         let warnings = [workspace.warnings(), unread, changes.data_left_behind()].concat();
-        Ok(Plan { params, file, changes, warnings, notes, archives })
+        Ok(Plan { file, changes, warnings, notes, archives })
     }
 
     fn predict(plan: &Plan, _task: &Task) -> Outcome {
-        Outcome {
-            changed: plan.file.changes(),
-            msg: Some(plan.changes.summary()),
-            diff: plan.file.diff().into_iter().collect(),
-            warnings: plan.warnings.clone(),
-            values: Map::from_iter([
-                (
-                    "archives".to_owned(),
-                    plan.archives.iter().map(|(name, it)| (name.clone(), it.json())).collect(),
-                ),
-                ("changes".to_owned(), json!(plan.changes.changes)),
-                ("kept".to_owned(), json!(plan.changes.kept)),
-                ("notes".to_owned(), json!(plan.notes)),
-            ]),
-        }
+        let archives: Map<_, _> = plan.archives.iter().map(|(name, it)| (name.clone(), it.json())).collect();
+        let outcome = Outcome::new(plan.file.changes())
+            .with_diff(plan.file.diff())
+            .with_warnings(plan.warnings.clone())
+            .with("archives", archives)
+            .with("changes", &plan.changes.changes)
+            .with("kept", plan.changes.kept)
+            .with("notes", &plan.notes);
+        Outcome { msg: Some(plan.changes.summary()), ..outcome }
     }
 
-    fn apply(plan: Plan, task: &Task) -> Result<Outcome> {
-        // Another run may have written meanwhile: what it recorded counts.
-        let _turn = record::take_turn(&plan.params.lock)?;
-        let plan = Self::plan(plan.params, task)?;
-        let outcome = Self::predict(&plan, task);
+    fn apply(plan: Plan, predicted: Outcome) -> Result<Outcome> {
         plan.file.apply()?;
-        Ok(outcome)
+        Ok(predicted)
     }
 }

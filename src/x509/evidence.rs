@@ -10,7 +10,7 @@ use super::{
     crl,
     csr::fingerprint,
     index::{Index, Issued, Record, Revoked},
-    report::{Held, Reports},
+    messages::{Held, Reports},
     store::Store,
 };
 

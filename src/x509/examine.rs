@@ -6,7 +6,7 @@ use anyhow::Result;
 use time::OffsetDateTime;
 
 use super::{
-    certificate::Certificate, key::PrivateKey, names::Names, policy::Policy, report::KeyAction,
+    certificate::Certificate, key::PrivateKey, messages::KeyAction, names::Names, policy::Policy,
     service::Usage,
 };
 

@@ -6,7 +6,6 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use rustix::fd::OwnedFd;
 use serde_json::json;
 use time::OffsetDateTime;
 
@@ -15,18 +14,18 @@ use super::{
     crl::{self, Crl},
     group,
     index::REMEDY,
+    installation::{Installation, key_attributes},
     layout::Layout,
-    report::{Delivery, KeyAction},
+    messages::{Delivery, KeyAction},
     service::{Services, Wanted, units, wanted},
-    stale,
-    step::{Step, key_attributes},
+    unused,
 };
 use crate::{
     module::{Argument, Module, Outcome, Task},
     node::{Ledger, Records, publish},
     system::{
         Secret, fault,
-        files::{self, Attributes, File, FilePlan},
+        files::{self, Attributes, File, FilePlan, LockGuard},
     },
     text::Diff,
 };
@@ -71,14 +70,12 @@ pub struct Plan {
     /// Services with a unit that owes a restart, now or since an earlier run.
     owing: BTreeSet<String>,
     shared: Vec<FilePlan>,
-    certificates: Vec<Step>,
+    certificates: Vec<Installation>,
     corrections: Vec<FilePlan>,
     /// Directories that services name no more, to be recorded.
-    stale: BTreeMap<String, BTreeSet<PathBuf>>,
+    unused: BTreeMap<String, BTreeSet<PathBuf>>,
     /// Those of them that were not recorded before, and the other way round.
     marked: Vec<PathBuf>,
-    /// What is verified stays as it is until it is in use. Not in check mode.
-    _lock: Option<OwnedFd>,
 }
 
 impl Module for X509Install {
@@ -87,21 +84,31 @@ impl Module for X509Install {
     type Params = Params;
     type Plan = Plan;
 
-    fn plan(params: Params, task: &Task) -> Result<Plan> {
+    fn check(params: &Params) -> Result<()> {
         if !params.refused.is_empty() {
             bail!("the control node refused this host's certificates: {}", params.refused.join("; "));
         }
+        Ok(())
+    }
+
+    /// What is verified stays as it is until it is in use.
+    fn lock(params: &Params) -> Result<Option<LockGuard>> {
+        Layout::new(&params.directory).lock().map(Some)
+    }
+
+    fn plan(params: Params, task: &Task) -> Result<Plan> {
         decide(params, task, OffsetDateTime::now_utc())
     }
 
-    fn predict(plan: &Plan, _task: &Task) -> Outcome {
+    fn predict(plan: &Plan, task: &Task) -> Outcome {
         let mut outcome = plan.outcome();
-        publish(&mut outcome, &["x509".into()], &plan.rewritten(), &plan.restarts);
+        if task.check_mode {
+            publish(&mut outcome, &["x509".into()], &plan.rewritten(), &plan.restarts);
+        }
         outcome
     }
 
-    fn apply(mut plan: Plan, _task: &Task) -> Result<Outcome> {
-        let outcome = plan.outcome();
+    fn apply(mut plan: Plan, predicted: Outcome) -> Result<Outcome> {
         plan.record()?;
         fault::point("x509_install:ledger");
         for file in std::mem::take(&mut plan.shared) {
@@ -116,13 +123,12 @@ impl Module for X509Install {
             fault::point("x509_install:correction");
         }
         files::remove(&plan.layout.pending())?;
-        Ok(outcome)
+        Ok(predicted)
     }
 }
 
 fn decide(params: Params, task: &Task, now: OffsetDateTime) -> Result<Plan> {
     let layout = Layout::new(&params.directory);
-    let lock = (!task.check_mode).then(|| layout.lock()).transpose()?;
     let wanted = wanted(&params.services)?;
     let group_of = |it: &str| params.groups.get(it).cloned().unwrap_or_else(|| group::name(it));
     let anchors = certificate::read_all(&params.bundle).context("option 'bundle'")?;
@@ -139,17 +145,16 @@ fn decide(params: Params, task: &Task, now: OffsetDateTime) -> Result<Plan> {
     }
     refuse_older(&params.crl, &layout)?;
     let records = Records::read(&params.ledger)?;
-    let stale = stale::credentials(&layout, &records, &params.services, &wanted);
+    let unused = unused::credentials(&layout, &records, &params.services, &wanted);
     let mut plan = Plan {
         holdings: BTreeMap::new(),
         restarts: BTreeMap::new(),
         owing: BTreeSet::new(),
         certificates: Vec::new(),
         corrections: Vec::new(),
-        marked: marked(&records, &stale),
-        stale,
+        marked: marked(&records, &unused),
+        unused,
         ledger: params.ledger.clone(),
-        _lock: lock,
         shared,
         layout,
     };
@@ -164,7 +169,7 @@ fn decide(params: Params, task: &Task, now: OffsetDateTime) -> Result<Plan> {
                 format!("no service of this host wants the credential '{}'", delivery.credential)
             })?;
         let group = group_of(&delivery.credential);
-        let step = Step::new(&plan.layout, wanted.clone(), delivery, group);
+        let step = Installation::new(&plan.layout, wanted.clone(), delivery, group);
         step.verify(&plan.layout, &params.host, &anchors, now)
             .with_context(|| format!("the {} certificate of '{}'", wanted.side, wanted.credential))?;
         plan.certificates.push(step);
@@ -199,13 +204,13 @@ fn refuse_older(given: &str, layout: &Layout) -> Result<()> {
 }
 
 /// What the ledger will say otherwise of unused credentials.
-fn marked(records: &Records, stale: &BTreeMap<String, BTreeSet<PathBuf>>) -> Vec<PathBuf> {
+fn marked(records: &Records, unused: &BTreeMap<String, BTreeSet<PathBuf>>) -> Vec<PathBuf> {
     let none = BTreeSet::new();
     let differs = |(service, paths): (&String, &BTreeSet<PathBuf>)| {
         let before = records.services.get(service).map_or(&none, |it| &it.unused);
         before.symmetric_difference(paths).cloned().collect::<Vec<_>>()
     };
-    stale.iter().flat_map(differs).collect()
+    unused.iter().flat_map(differs).collect()
 }
 
 impl Plan {
@@ -232,7 +237,7 @@ impl Plan {
 
     /// Mode and group of a private key that is in use.
     fn correction(&self, wanted: &Wanted, group: &str) -> Result<Option<FilePlan>> {
-        let replaced = |it: &Step| it.wanted == *wanted && it.delivery.key == KeyAction::New;
+        let replaced = |it: &Installation| it.wanted == *wanted && it.delivery.key == KeyAction::New;
         if self.certificates.iter().any(replaced) {
             return Ok(None);
         }
@@ -248,7 +253,7 @@ impl Plan {
         for (service, directories) in &self.holdings {
             ledger.records.service(service).credentials.extend(directories.iter().cloned());
         }
-        for (service, paths) in &self.stale {
+        for (service, paths) in &self.unused {
             ledger.records.service(service).unused.clone_from(paths);
         }
         for (unit, reason) in &self.restarts {
@@ -267,23 +272,20 @@ impl Plan {
         let files = self.shared.iter().chain(&self.corrections);
         let mut diff: Vec<Diff> = files.filter_map(FilePlan::diff).collect();
         diff.extend(self.certificates.iter().map(|it| it.diff(&self.layout)));
-        let unused = |path| self.stale.values().any(|it| it.contains(path));
-        let words = |unused| if unused { "unused, removed at the end of a run\n" } else { "in use\n" };
-        diff.extend(self.marked.iter().map(|path| Diff {
-            before: words(!unused(path)).into(),
-            after: words(unused(path)).into(),
-            before_header: path.display().to_string(),
-            after_header: path.display().to_string(),
-        }));
+        let is_unused = |path: &PathBuf| self.unused.values().any(|it| it.contains(path));
+        let words = |it| if it { "unused, removed at the end of a run\n" } else { "in use\n" };
+        let marked =
+            |path: &PathBuf| Diff::of(path.display(), words(!is_unused(path)), words(is_unused(path)));
+        diff.extend(self.marked.iter().map(marked));
         let installed: Vec<_> = self
             .certificates
             .iter()
             .map(|it| json!({"credential": it.wanted.credential, "side": it.wanted.side, "reason": it.delivery.reason}))
             .collect();
-        let mut outcome = Outcome { changed: !diff.is_empty(), diff, ..Outcome::default() };
-        outcome.values.insert("installed".into(), json!(installed));
-        outcome.values.insert("restarts".into(), json!(self.restarts));
-        outcome.values.insert("owing".into(), json!(self.owing));
-        outcome
+        Outcome::new(!diff.is_empty())
+            .with_diff(diff)
+            .with("installed", installed)
+            .with("restarts", &self.restarts)
+            .with("owing", &self.owing)
     }
 }

@@ -6,10 +6,9 @@ use std::{
 };
 
 use anyhow::Result;
-use rustix::fd::OwnedFd;
 
 use super::service::Side;
-use crate::system::files::{self, Attributes, Directory};
+use crate::system::files::{self, Attributes, Directory, LockGuard};
 
 /// Paths below the credentials directory.
 #[derive(Clone, Debug)]
@@ -69,7 +68,7 @@ impl Layout {
     }
 
     /// Waits until no other run works on this host's credentials, and keeps others waiting until it is dropped.
-    pub fn lock(&self) -> Result<OwnedFd> {
+    pub fn lock(&self) -> Result<LockGuard> {
         make(&self.root, 0o755)?;
         files::lock(&self.root.join(".lock"))
     }

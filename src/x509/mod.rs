@@ -6,33 +6,33 @@
 //! made them; the control node takes names, usages and lifetime from the inventory alone.
 
 pub mod addresses;
-pub mod authority;
+pub mod approval;
+pub mod ca;
 pub mod certificate;
 pub mod crl;
 pub mod csr;
 pub mod evidence;
 pub mod examine;
-pub mod grant;
 pub mod group;
 pub mod index;
 pub mod install;
+pub mod installation;
 pub mod issue;
 pub mod key;
 pub mod layout;
 pub mod listing;
+pub mod messages;
 pub mod names;
 pub mod owners;
 pub mod policy;
-pub mod report;
 pub mod request;
 pub mod revocation;
+pub mod rollover;
 pub mod service;
 pub mod sign;
-pub mod stale;
-pub mod state;
-pub mod step;
 pub mod store;
-pub mod variables;
+pub mod trusted_variables;
+pub mod unused;
 pub mod vault;
 
 pub use crate::text::duration;

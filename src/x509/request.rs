@@ -18,9 +18,9 @@ use super::{
     group,
     key::{KeyType, PrivateKey},
     layout::Layout,
+    messages::{CertificateRequest, Held, KeyAction},
     names::Host,
     policy::Policy,
-    report::{Held, KeyAction, Request},
     service::{Services, Wanted, units, wanted},
 };
 use crate::{
@@ -112,10 +112,10 @@ impl Module for X509Request {
         plan.outcome(&plan.asked.iter().map(|it| it.request(None)).collect::<Vec<_>>())
     }
 
-    fn apply(plan: Plan, _task: &Task) -> Result<Outcome> {
+    fn apply(plan: Plan, predicted: Outcome) -> Result<Outcome> {
         let pending = plan.layout.pending();
         if plan.asked.is_empty() && !pending.exists() {
-            return Ok(plan.outcome(&[]));
+            return Ok(predicted);
         }
         let _lock = plan.layout.lock()?;
         crate::system::files::remove(&pending)?;
@@ -149,28 +149,23 @@ impl Plan {
         Ok(key)
     }
 
-    fn outcome(&self, requests: &[Request]) -> Outcome {
-        let mut outcome = Outcome { changed: !requests.is_empty(), ..Outcome::default() };
-        for (name, value) in [
-            ("requests", json!(requests)),
-            ("groups", json!(self.groups)),
-            ("anchors", json!(self.anchors)),
-            ("issuers", json!(self.issuers)),
-            ("restarts_owed", json!(self.restarts_owed)),
-            ("reported_addresses", json!(self.reported)),
-            ("settings", json!(self.settings)),
-            ("held", json!(self.held)),
-            ("crl", json!(self.crl)),
-        ] {
-            outcome.values.insert(name.into(), value);
-        }
-        outcome
+    fn outcome(&self, requests: &[CertificateRequest]) -> Outcome {
+        Outcome::new(!requests.is_empty())
+            .with("requests", requests)
+            .with("groups", &self.groups)
+            .with("anchors", &self.anchors)
+            .with("issuers", &self.issuers)
+            .with("restarts_owed", self.restarts_owed)
+            .with("reported_addresses", &self.reported)
+            .with("settings", &self.settings)
+            .with("held", &self.held)
+            .with("crl", &self.crl)
     }
 }
 
 impl Asked {
-    fn request(&self, csr: Option<String>) -> Request {
-        Request {
+    fn request(&self, csr: Option<String>) -> CertificateRequest {
+        CertificateRequest {
             credential: self.wanted.credential.clone(),
             side: self.wanted.side,
             reason: self.need.reason.clone(),

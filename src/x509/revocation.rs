@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use super::{
     crl::{self, Crl},
     index::{Index, Revoked},
-    state::State,
+    rollover::CaState,
     whole_second,
 };
 
@@ -43,7 +43,7 @@ pub fn live(index: &Index, now: OffsetDateTime) -> impl Iterator<Item = &Revoked
 
 /// Whether hosts need other revocation lists than `pem`, which they were given: of each CA that is
 /// trusted in the state `next`, with everything that is revoked, not soon out of date.
-pub fn is_due(pem: &str, index: &Index, next: &State, now: OffsetDateTime) -> bool {
+pub fn is_due(pem: &str, index: &Index, next: &CaState, now: OffsetDateTime) -> bool {
     // A damaged list is made anew.
     let lists = crl::read_all(pem).unwrap_or_default();
     let issuers: Vec<_> = lists.iter().filter_map(|it| it.issuer_key_id.as_deref()).collect();

@@ -8,24 +8,24 @@ use time::OffsetDateTime;
 
 use super::{
     addresses::Network,
+    approval::{self, Approved, Inventory, Past, approve},
     csr,
-    grant::{self, Granted, Inventory, Past, grant},
     index::{Issued, Record},
     issue::{Authority, Validity, read_one},
     key::KeyType,
+    messages::{Answer, Delivery, Report, Reports},
     owners::Owners,
     policy::Policy,
-    report::{Answer, Delivery, Report, Reports},
     serial,
     service::Services,
     store::Store,
-    variables,
+    trusted_variables,
     vault::Vault,
     whole_second,
 };
 use crate::{
     module::{Argument, Module, Outcome, Task},
-    system::fault,
+    system::{fault, files::LockGuard},
 };
 
 crate::arguments! {
@@ -76,7 +76,7 @@ pub struct Plan {
     store: Store,
     vault: Vault,
     policy: Policy,
-    hosts: BTreeMap<String, Result<Vec<Granted>>>,
+    hosts: BTreeMap<String, Result<Vec<Approved>>>,
 }
 
 impl Module for X509Sign {
@@ -85,15 +85,19 @@ impl Module for X509Sign {
     type Params = Params;
     type Plan = Plan;
 
+    fn check(params: &Params) -> Result<()> {
+        trusted_variables::refuse_facts(params.inject_facts_as_vars)
+    }
+
+    fn lock(params: &Params) -> Result<Option<LockGuard>> {
+        Store::lock(&params.private_dir).map(Some)
+    }
+
     fn plan(params: Params, task: &Task) -> Result<Plan> {
-        variables::refuse_facts(params.inject_facts_as_vars)?;
         let policy = Policy::new(&params.lifetime, &params.backdate, 0.0, params.key_type)?;
-        let store = if task.check_mode {
-            let read = if params.rebuild_index { Store::salvage } else { Store::read };
-            read(&params.private_dir)?
-        } else {
-            Store::lock(&params.private_dir, false)?
-        };
+        // `x509_ca` has rebuilt it before, unless this is a check.
+        let read = if params.rebuild_index && task.check_mode { Store::salvage } else { Store::read };
+        let store = read(&params.private_dir)?;
         let networks: Vec<_> =
             params.cluster_networks.iter().map(|it| Network::parse(it)).collect::<Result<_>>()?;
         let inventory = Inventory {
@@ -114,16 +118,16 @@ impl Module for X509Sign {
         // Machines that were copied ask with the same key: one of them gets it certified.
         let mut keys: BTreeMap<Vec<u8>, String> = BTreeMap::new();
         let decide = |(name, report): (&String, &Result<Report, String>)| {
-            let granted = report.as_ref().map_err(|error| anyhow!("{error}")).and_then(|report| {
-                variables::refuse_others(&params.settings, name, &report.settings)?;
-                let granted = grant(&inventory, &past, &params.reports, name, report)?;
-                for key in granted.iter().filter_map(|it| it.public_key.as_ref()) {
+            let approved = report.as_ref().map_err(|error| anyhow!("{error}")).and_then(|report| {
+                trusted_variables::refuse_others(&params.settings, name, &report.settings)?;
+                let approved = approve(&inventory, &past, &params.reports, name, report)?;
+                for key in approved.iter().filter_map(|it| it.public_key.as_ref()) {
                     let owner = keys.entry(key.clone()).or_insert_with(|| name.clone());
-                    grant::check_one_owner(name, owner)?;
+                    approval::check_one_owner(name, owner)?;
                 }
-                Ok(granted)
+                Ok(approved)
             });
-            (name.clone(), granted)
+            (name.clone(), approved)
         };
         let hosts = params.reports.all().map(decide).collect();
         Ok(Plan {
@@ -135,23 +139,23 @@ impl Module for X509Sign {
     }
 
     fn predict(plan: &Plan, _task: &Task) -> Outcome {
-        let answers = plan.hosts.iter().map(|(name, granted)| {
-            let granted = granted.as_ref().map(|all| all.iter().map(|it| it.deliver(None)).collect());
-            (name.clone(), answer(granted))
+        let answers = plan.hosts.iter().map(|(name, approved)| {
+            let approved = approved.as_ref().map(|all| all.iter().map(|it| it.deliver(None)).collect());
+            (name.clone(), answer(approved))
         });
         outcome(&answers.collect())
     }
 
-    fn apply(mut plan: Plan, _task: &Task) -> Result<Outcome> {
+    fn apply(mut plan: Plan, _predicted: Outcome) -> Result<Outcome> {
         let hosts = std::mem::take(&mut plan.hosts);
-        let anything = hosts.values().flatten().any(|granted| !granted.is_empty());
+        let anything = hosts.values().flatten().any(|approved| !approved.is_empty());
         let signer = anything.then(|| plan.signer()).transpose()?;
         let mut answers = BTreeMap::new();
         let mut records = Vec::new();
-        for (name, granted) in hosts {
-            let done = granted.and_then(|granted| {
+        for (name, approved) in hosts {
+            let done = approved.and_then(|approved| {
                 let sign = |it| Some(signer.as_ref()?.sign(it, &plan.policy));
-                granted.iter().filter_map(sign).collect::<Result<Vec<_>>>()
+                approved.iter().filter_map(sign).collect::<Result<Vec<_>>>()
             });
             let delivered = done.map(|done| {
                 let (deliveries, issued): (Vec<_>, Vec<_>) = done.into_iter().unzip();
@@ -184,29 +188,29 @@ impl Plan {
 }
 
 impl Signer {
-    fn sign(&self, granted: &Granted, policy: &Policy) -> Result<(Delivery, Issued)> {
-        let public_key = granted.public_key.as_deref().context("the request holds no CSR")?;
+    fn sign(&self, approved: &Approved, policy: &Policy) -> Result<(Delivery, Issued)> {
+        let public_key = approved.public_key.as_deref().context("the request holds no CSR")?;
         let ca = self.authority.certificate();
         let validity = Validity {
             not_before: self.now - policy.backdate,
             not_after: (self.now + policy.lifetime).min(ca.not_after),
         };
-        let leaf = self.authority.issue(public_key, &granted.names, granted.usage, validity, serial()?)?;
+        let leaf = self.authority.issue(public_key, &approved.names, approved.usage, validity, serial()?)?;
         let read = read_one(&leaf)?;
         let addresses = read.addresses.iter().map(ToString::to_string);
         let issued = Issued {
             serial: read.serial,
             issuer: ca.key_id.clone().unwrap_or_default(),
-            host: granted.host.clone(),
-            service: granted.service.clone(),
-            credential: granted.request.credential.clone(),
-            side: granted.request.side,
+            host: approved.host.clone(),
+            service: approved.service.clone(),
+            credential: approved.request.credential.clone(),
+            side: approved.request.side,
             names: read.dns.iter().cloned().chain(addresses).collect(),
             not_before: read.not_before,
             not_after: read.not_after,
             key: csr::fingerprint(public_key),
         };
-        Ok((granted.deliver(Some(leaf + &self.tail)), issued))
+        Ok((approved.deliver(Some(leaf + &self.tail)), issued))
     }
 }
 
@@ -221,11 +225,6 @@ fn outcome(hosts: &BTreeMap<String, Answer>) -> Outcome {
     let refused = hosts.iter().filter(|(_, it)| !it.refused.is_empty());
     let warnings =
         refused.map(|(name, it)| format!("no certificates for '{name}': {}", it.refused.join("; ")));
-    let mut outcome = Outcome {
-        changed: hosts.values().any(|it| !it.certificates.is_empty()),
-        warnings: warnings.collect(),
-        ..Outcome::default()
-    };
-    outcome.values.insert("hosts".into(), json!(hosts));
-    outcome
+    let changed = hosts.values().any(|it| !it.certificates.is_empty());
+    Outcome::new(changed).with_warnings(warnings).with("hosts", hosts)
 }

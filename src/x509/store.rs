@@ -4,7 +4,6 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use rustix::fd::OwnedFd;
 use time::OffsetDateTime;
 
 use super::{
@@ -12,52 +11,51 @@ use super::{
     index::Index,
     issue::Authority,
     key::PrivateKey,
-    state::State,
+    rollover::CaState,
     vault::Vault,
 };
 use crate::system::{
     Secret, fault,
-    files::{self, Attributes, Directory, File, Persisted as _, check_private_directory, read_text},
+    files::{
+        self, Attributes, Directory, File, LockGuard, Persisted as _, check_private_directory, read_text,
+    },
 };
 
-/// The folder, held by this process alone where it was locked.
+/// The folder.
 pub struct Store {
     directory: PathBuf,
     /// What is known of the CAs; none: there is no CA yet.
-    pub state: Option<State>,
+    pub state: Option<CaState>,
     /// Every certificate that was issued.
     pub index: Index,
-    _lock: Option<OwnedFd>,
 }
 
 impl Store {
-    /// Reads without lock and without writing: for check mode and for listing.
+    /// Reads it.
     pub fn read(private_dir: &Path) -> Result<Self> {
-        Self::load(private_dir.join("x509"), None, false)
+        Self::load(private_dir, Index::read)
     }
 
     /// The same, with what can still be read of an index that is damaged.
     pub fn salvage(private_dir: &Path) -> Result<Self> {
-        Self::load(private_dir.join("x509"), None, true)
+        Self::load(private_dir, Index::salvage)
     }
 
-    /// Makes the folder where it is missing, waits until no other run works on it, and reads; with `salvage` also an index
-    /// that is damaged.
-    pub fn lock(private_dir: &Path, salvage: bool) -> Result<Self> {
+    /// Makes the folder where it is missing, and waits until no other run works on it.
+    pub fn lock(private_dir: &Path) -> Result<LockGuard> {
         let directory = private_dir.join("x509");
         if !check_private_directory(private_dir)? {
             make_directory(private_dir)?;
         }
         make_directory(&directory)?;
-        let lock = files::lock(&directory.join("lock"))?;
-        Self::load(directory, Some(lock), salvage)
+        files::lock(&directory.join("lock"))
     }
 
-    fn load(directory: PathBuf, lock: Option<OwnedFd>, salvage: bool) -> Result<Self> {
-        let state = State::read(&directory.join("state.json"))?;
-        let path = directory.join("issued.jsonl");
-        let index = if salvage { Index::salvage(&path)? } else { Index::read(&path)? };
-        Ok(Self { directory, state, index, _lock: lock })
+    fn load(private_dir: &Path, read: fn(&Path) -> Result<Index>) -> Result<Self> {
+        let directory = private_dir.join("x509");
+        let state = CaState::read(&directory.join("state.json"))?;
+        let index = read(&directory.join("issued.jsonl"))?;
+        Ok(Self { directory, state, index })
     }
 
     /// Where the index lies.
@@ -125,7 +123,7 @@ impl Store {
     }
 
     /// Saves the state: the moment at which a step counts.
-    pub fn save(&mut self, state: State) -> Result<()> {
+    pub fn save(&mut self, state: CaState) -> Result<()> {
         state.file(self.directory.join("state.json"), 0o600)?.plan()?.apply()?;
         self.state = Some(state);
         Ok(())
@@ -137,14 +135,14 @@ impl Store {
     }
 
     /// The same, as it will be in `state`.
-    pub fn bundle_of(&self, state: &State) -> Result<String> {
+    pub fn bundle_of(&self, state: &CaState) -> Result<String> {
         state.trusted().map(|id| self.certificate_pem(id)).collect()
     }
 
     /// What follows a new leaf in its chain: during a rollover the cross-certificate.
     pub fn chain_tail(&self) -> Result<String> {
         match &self.state {
-            Some(State { active, leaving: Some(_), .. }) => {
+            Some(CaState { active, leaving: Some(_), .. }) => {
                 let path = self.folder(active).join("cross.pem");
                 Ok(read_text(&path)?.unwrap_or_default())
             }
@@ -169,7 +167,7 @@ impl Store {
     }
 
     /// The state, where there is a CA.
-    pub fn state(&self) -> Result<&State> {
+    pub fn state(&self) -> Result<&CaState> {
         match &self.state {
             Some(state) => Ok(state),
             None => bail!("there is no CA in {}: run x509_ca first", self.directory.display()),

@@ -56,16 +56,10 @@ impl Module for Probe {
     }
 
     fn predict(plan: &Plan, _: &Task) -> Outcome {
-        Outcome {
-            changed: plan.file.changes(),
-            diff: plan.file.diff().into_iter().collect(),
-            warnings: plan.file.warning().into_iter().collect(),
-            ..Outcome::default()
-        }
+        Outcome::new(plan.file.changes()).with_diff(plan.file.diff()).with_warnings(plan.file.warning())
     }
 
-    fn apply(plan: Plan, task: &Task) -> Result<Outcome> {
-        let outcome = Self::predict(&plan, task);
+    fn apply(plan: Plan, predicted: Outcome) -> Result<Outcome> {
         match plan.end.as_str() {
             "error" => bail!("it went wrong with '{}'", plan.shown),
             "panic" => panic!("it went wrong with '{}'", plan.shown),
@@ -74,7 +68,7 @@ impl Module for Probe {
             "wait" => drop(std::process::Command::new("sleep").arg("600").status()),
             _ => plan.file.apply().context("the probe")?,
         }
-        Ok(outcome)
+        Ok(predicted)
     }
 }
 

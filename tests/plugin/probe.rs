@@ -66,16 +66,12 @@ impl Module for Probe {
         say("secret_is_text", json!(params.secret == params.text));
         say("variable", json!(params.variable.as_ref().and_then(|name| std::env::var(name).ok())));
         say("predicted", json!(task.check_mode));
-        let diff = Diff { before: "old\n".into(), after: "new\n".into(), ..Diff::default() };
-        Outcome {
-            changed: true,
-            diff: if task.diff { vec![diff] } else { vec![] },
-            values,
-            ..Outcome::default()
-        }
+        let diff =
+            task.diff.then(|| Diff { before: "old\n".into(), after: "new\n".into(), ..Diff::default() });
+        Outcome { values, ..Outcome::new(true).with_diff(diff) }
     }
 
-    fn apply(params: Params, task: &Task) -> Result<Outcome> {
+    fn apply(params: Params, predicted: Outcome) -> Result<Outcome> {
         match params.end.as_str() {
             "abort" => std::process::abort(),
             "garbage" => {
@@ -89,7 +85,7 @@ impl Module for Probe {
             }
             "status" => std::process::exit(params.status),
             "fail" => anyhow::bail!("told to fail"),
-            _ => Ok(Self::predict(&params, task)),
+            _ => Ok(predicted),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::super::{Ballot, Digest, Membership, Message, NodeId, Stage, State, Verdict};
+use super::super::{Ballot, Digest, ElectionState, Membership, Message, NodeId, Stage, Verdict};
 
 /// A ballot by its leader, term and digest.
 type Key = (NodeId, u64, Digest);
@@ -49,7 +49,7 @@ impl Judge {
     }
 
     /// A node replaces what is on its disk.
-    pub(super) fn writes(&mut self, old: &State, new: &State) -> Judged {
+    pub(super) fn writes(&mut self, old: &ElectionState, new: &ElectionState) -> Judged {
         let id = &new.id;
         must(new.term >= old.term, "a term falls", id)?;
         must(new.stage >= old.stage, "a stage falls", id)?;
@@ -101,7 +101,7 @@ impl Judge {
     }
 
     /// A node says something, with this on its disk.
-    pub(super) fn says(&self, disk: &State, message: &Message) -> Judged {
+    pub(super) fn says(&self, disk: &ElectionState, message: &Message) -> Judged {
         let id = &disk.id;
         let on_disk = |term: u64, digest: &Digest, stage: Stage| {
             disk.stage >= stage && disk.ballot.as_ref().is_some_and(|it| it.is(term, digest))
@@ -135,7 +135,12 @@ impl Judge {
     }
 
     /// A node was told to lock this, and had the one on its disk before and the other after it.
-    pub(super) fn locks(before: &State, after: Option<&State>, term: u64, digest: &Digest) -> Judged {
+    pub(super) fn locks(
+        before: &ElectionState,
+        after: Option<&ElectionState>,
+        term: u64,
+        digest: &Digest,
+    ) -> Judged {
         let Some(after) = after.filter(|it| before.stage == Stage::Free && it.stage > Stage::Free) else {
             return Ok(());
         };
@@ -144,12 +149,12 @@ impl Judge {
     }
 
     /// The program for the lock has ended well.
-    pub(super) fn hooks(&mut self, disk: &State) {
+    pub(super) fn hooks(&mut self, disk: &ElectionState) {
         self.hooked.extend(disk.ballot.as_ref().map(|it| (disk.id.clone(), key(it))));
     }
 
     /// A node starts the action, with this on its disk.
-    pub(super) fn starts(&mut self, disk: &State, members: usize) -> Judged {
+    pub(super) fn starts(&mut self, disk: &ElectionState, members: usize) -> Judged {
         let id = &disk.id;
         let Some(ballot) = &disk.ballot else { return Err(format!("{id}: a start without a ballot")) };
         must(disk.stage == Stage::Started && ballot.leader == *id, "a start that is not on the disk", id)?;
@@ -158,7 +163,7 @@ impl Judge {
     }
 
     /// A process ends, with this on its disk.
-    pub(super) fn ends(&mut self, disk: &State, verdict: &Verdict) -> Judged {
+    pub(super) fn ends(&mut self, disk: &ElectionState, verdict: &Verdict) -> Judged {
         if verdict.status() != 0 {
             return Ok(());
         }

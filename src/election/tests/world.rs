@@ -7,7 +7,9 @@ use std::{
 };
 
 use super::{
-    super::{Action, Config, Event, Machine, Message, Millis, NodeId, Peer, Record, Stage, State, Verdict},
+    super::{
+        Action, Config, ElectionState, Event, Message, Millis, NodeId, Peer, Protocol, Record, Stage, Verdict,
+    },
     chance::Chance,
     judge::Judge,
 };
@@ -39,7 +41,7 @@ pub(super) struct Slot {
     pub id: NodeId,
     pub name: String,
     pub election_id: u128,
-    pub disk: Option<State>,
+    pub disk: Option<ElectionState>,
     /// Of the first state of this id, as if it had voted before in vain.
     pub history: u64,
     /// It never comes back.
@@ -51,7 +53,7 @@ pub(super) struct Slot {
 }
 
 pub(super) struct Process {
-    pub(super) machine: Machine,
+    pub(super) protocol: Protocol,
     pub(super) record: Record,
     pub(super) met: BTreeSet<Peer>,
 }
@@ -224,7 +226,7 @@ impl World {
             What::Wake { who } => {
                 self.handle(&who, Event::Tick)?;
                 let now = self.now;
-                if let Some(wake) = self.process(&who).map(|it| it.machine.wake_at()) {
+                if let Some(wake) = self.process(&who).map(|it| it.protocol.wake_at()) {
                     self.at(wake.saturating_sub(now).max(1), What::Wake { who });
                 }
             }
@@ -267,9 +269,9 @@ impl World {
         }
         self.count += 1;
         let (slot, incarnation) = (&mut self.slots[at], self.count);
-        let disk = slot.disk.get_or_insert_with(|| State {
+        let disk = slot.disk.get_or_insert_with(|| ElectionState {
             term: slot.history,
-            ..State::new(slot.id.clone(), String::new())
+            ..ElectionState::new(slot.id.clone(), String::new())
         });
         let record = Record {
             id: slot.id.clone(),
@@ -288,9 +290,9 @@ impl World {
             timeout: self.now + self.timeout,
             allowed: Vec::new(),
         };
-        let (machine, actions) = Machine::new(config, record.clone(), disk.clone(), self.now);
+        let (protocol, actions) = Protocol::new(config, record.clone(), disk.clone(), self.now);
         slot.ended = None;
-        slot.process = Some(Process { machine, record, met: BTreeSet::new() });
+        slot.process = Some(Process { protocol, record, met: BTreeSet::new() });
         let who = Peer { id: slot.id.clone(), incarnation };
         self.at(1, What::Wake { who });
         self.perform(at, actions)
@@ -310,7 +312,7 @@ impl World {
         let Some(slot) = self.slot(who) else { return Ok(()) };
         let now = self.now;
         let Some(process) = &mut self.slots[slot].process else { return Ok(()) };
-        let actions = process.machine.handle(event, now);
+        let actions = process.protocol.handle(event, now);
         self.perform(slot, actions)
     }
 
@@ -393,8 +395,9 @@ impl World {
         }
         let locks = self.judge.all_locks();
         let Some((leader, term, digest)) = locks.first() else { return true };
-        let promised =
-            |it: &State| it.ballot.as_ref().is_some_and(|it| it.leader == *leader && it.is(*term, digest));
+        let promised = |it: &ElectionState| {
+            it.ballot.as_ref().is_some_and(|it| it.leader == *leader && it.is(*term, digest))
+        };
         locks.len() == 1 && left.iter().all(|it| it.disk.as_ref().is_some_and(promised))
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::{
-    Data, Decision, Id, Member, Observation, Record, Situation, State, Step, cluster_id, decide,
+    Data, Decision, FoundingState, Id, Member, Observation, Record, Situation, Step, cluster_id, decide,
 };
 
 const TOKEN: &str = "token";
@@ -16,7 +16,7 @@ fn hosts(names: &[&str]) -> BTreeMap<String, String> {
     names.iter().map(|it| ((*it).to_owned(), url(it))).collect()
 }
 
-fn record(state: State) -> Record {
+fn record(state: FoundingState) -> Record {
     Record { state, ..Record::founding(TOKEN, &hosts(&["a", "b", "c"])) }
 }
 
@@ -71,7 +71,7 @@ const ALL: &[&str] = &["a", "b", "c"];
 fn nothing_anywhere_is_founded_and_remembered_first() {
     let it = decision(None, ALL, vec![("a", empty()), ("b", empty()), ("c", empty())]);
     assert_eq!(steps(&it), [("a", "found"), ("b", "found"), ("c", "found")]);
-    assert_eq!(it.record, Some(record(State::Founding)));
+    assert_eq!(it.record, Some(record(FoundingState::Founding)));
 }
 
 #[test]
@@ -103,14 +103,14 @@ fn a_founding_that_was_killed_continues_with_the_same_token() {
 #[test]
 fn a_founding_that_started_nothing_takes_the_hosts_as_they_are_now() {
     let it = decision(
-        Some(record(State::Founding)),
+        Some(record(FoundingState::Founding)),
         &["a", "b", "c", "d"],
         vec![("a", empty()), ("b", empty()), ("c", empty()), ("d", empty())],
     );
     let anew = it.record.unwrap();
     assert_eq!(
         anew,
-        record(State::Founding).given_up_for(Record::founding(TOKEN, &hosts(&["a", "b", "c", "d"])))
+        record(FoundingState::Founding).given_up_for(Record::founding(TOKEN, &hosts(&["a", "b", "c", "d"])))
     );
     assert_eq!(it.steps["d"], Step::Found);
 }
@@ -129,7 +129,7 @@ fn a_founding_that_never_elected_a_leader_begins_anew_with_the_addresses_of_now(
     let it = decision(Some(anew.clone()), ALL, vec![("a", new.clone()), ("b", old(3)), ("c", empty())]);
     assert_eq!(steps(&it), [("a", "start"), ("b", "found"), ("c", "found")]);
     // One that missed it is taken in later.
-    let founded = Record { state: State::Founded, ..anew.clone() };
+    let founded = Record { state: FoundingState::Founded, ..anew.clone() };
     let elected = Observation { data: new.data.map(|it| Data { last_index: 9, ..it }), ..new.clone() };
     let it = decision(Some(founded), ALL, vec![("a", elected.clone()), ("b", old(3)), ("c", elected)]);
     assert_eq!(steps(&it), [("a", "start"), ("b", "join"), ("c", "start")]);
@@ -148,7 +148,8 @@ fn a_founding_is_given_up_only_where_neither_it_nor_the_next_can_elect_beside_th
     let begins_anew = |expected: &[&str], with_data: &[&str]| {
         let seen = |it: &&str| if with_data.contains(it) { holds(ours(), 1, 3) } else { empty() };
         let seen = expected.iter().map(|it| (*it, seen(it))).collect();
-        decision(Some(record(State::Founding)), expected, seen).record != Some(record(State::Founding))
+        decision(Some(record(FoundingState::Founding)), expected, seen).record
+            != Some(record(FoundingState::Founding))
     };
     for (case, expected, with_data, anew) in [
         ("one more founder", &["a", "b", "c", "d"][..], &["a", "b"][..], true),
@@ -165,13 +166,13 @@ fn a_founding_is_given_up_only_where_neither_it_nor_the_next_can_elect_beside_th
 #[test]
 fn a_founding_that_elected_a_leader_after_it_was_given_up_is_the_cluster() {
     let next = Record::founding("next", &hosts(&["a", "b", "c", "d"]));
-    let given_up = record(State::Founding).given_up_for(next.clone());
+    let given_up = record(FoundingState::Founding).given_up_for(next.clone());
     let elected = |member| holds(ours(), member, 4);
     let seen =
         vec![("a", elected(1)), ("b", elected(2)), ("c", holds(next.cluster_id, 3, 4)), ("d", empty())];
     let it = decision(Some(given_up.clone()), &["a", "b", "c", "d"], seen);
     assert_eq!(steps(&it)[..2], [("a", "start"), ("b", "start")]);
-    assert_eq!(it.record.map(|it| (it.cluster_id, it.state)), Some((ours(), State::Founded)));
+    assert_eq!(it.record.map(|it| (it.cluster_id, it.state)), Some((ours(), FoundingState::Founded)));
     let seen = vec![("a", elected(1)), ("b", empty()), ("c", empty()), ("d", empty())];
     let it = decision(Some(given_up.clone()), &["a", "b", "c", "d"], seen);
     assert_eq!(steps(&it)[0].1, "refuse", "one host alone is not believed");
@@ -181,14 +182,18 @@ fn a_founding_that_elected_a_leader_after_it_was_given_up_is_the_cluster() {
 #[test]
 fn a_founder_that_lost_its_data_does_not_found_again_what_elected_a_leader() {
     let seen = vec![("a", empty()), ("b", holds(ours(), 2, 4)), ("c", holds(ours(), 3, 3))];
-    let it = decision(Some(record(State::Founding)), ALL, seen);
+    let it = decision(Some(record(FoundingState::Founding)), ALL, seen);
     assert_eq!(steps(&it), [("a", "join"), ("b", "start"), ("c", "start")]);
-    assert_eq!(it.record, Some(record(State::Founded)));
+    assert_eq!(it.record, Some(record(FoundingState::Founded)));
 }
 
 #[test]
 fn a_killed_founding_waits_for_all_its_founders() {
-    let it = decision(Some(record(State::Founding)), ALL, vec![("a", empty()), ("b", holds(ours(), 2, 3))]);
+    let it = decision(
+        Some(record(FoundingState::Founding)),
+        ALL,
+        vec![("a", empty()), ("b", holds(ours(), 2, 3))],
+    );
     assert!(refusal(&it, "a").contains("c did not answer"));
     assert_eq!(it.steps["b"], Step::Start);
 }
@@ -197,7 +202,7 @@ fn a_killed_founding_waits_for_all_its_founders() {
 fn a_host_without_data_joins_what_was_founded() {
     let members = [member(1, "a"), member(2, "b"), member(3, "c")];
     let seen = vec![("a", empty()), ("b", answers(2, &members)), ("c", answers(3, &members))];
-    let it = decision(Some(record(State::Founded)), ALL, seen);
+    let it = decision(Some(record(FoundingState::Founded)), ALL, seen);
     assert_eq!(steps(&it), [("a", "join"), ("b", "start"), ("c", "start")]);
     assert_eq!(it.departed, []);
 }
@@ -205,41 +210,44 @@ fn a_host_without_data_joins_what_was_founded() {
 #[test]
 fn without_a_majority_nobody_joins_and_the_message_names_the_restore() {
     let seen = vec![("a", empty()), ("b", empty()), ("c", holds(ours(), 3, 100))];
-    let it = decision(Some(record(State::Founded)), ALL, seen);
+    let it = decision(Some(record(FoundingState::Founded)), ALL, seen);
     assert!(refusal(&it, "a").contains("restore.yml -e etcd_snapshot=FILE"));
     assert_eq!(steps(&it), [("a", "refuse"), ("b", "refuse"), ("c", "start")]);
 }
 
 #[test]
 fn a_new_member_that_a_run_is_limited_to_is_not_advised_to_restore() {
-    let it = decision(Some(record(State::Founded)), &["a", "b", "c", "d"], vec![("d", empty())]);
+    let it = decision(Some(record(FoundingState::Founded)), &["a", "b", "c", "d"], vec![("d", empty())]);
     let reason = refusal(&it, "d");
     assert!(reason.contains("a, b, c were not looked at in this run. Run again without --limit"), "{reason}");
     assert!(!reason.contains("restore"), "{reason}");
     let seen = vec![("a", empty()), ("b", empty())];
-    let it = decision(Some(record(State::Founded)), ALL, seen);
+    let it = decision(Some(record(FoundingState::Founded)), ALL, seen);
     assert!(refusal(&it, "a").contains("restore.yml"), "the third alone is no majority");
 }
 
 #[test]
 fn hosts_that_were_exchanged_all_at_once_are_told_of_the_former_ones() {
     let seen = vec![("d", empty()), ("e", empty()), ("f", empty())];
-    let it = decision(Some(record(State::Founded)), &["d", "e", "f"], seen);
+    let it = decision(Some(record(FoundingState::Founded)), &["d", "e", "f"], seen);
     let reason = refusal(&it, "d");
     assert!(reason.contains("which a, b, c founded: were its hosts exchanged all at once?"), "{reason}");
 }
 
 #[test]
 fn what_was_founded_is_not_founded_again_when_all_data_is_gone() {
-    let it =
-        decision(Some(record(State::Founded)), ALL, vec![("a", empty()), ("b", empty()), ("c", empty())]);
+    let it = decision(
+        Some(record(FoundingState::Founded)),
+        ALL,
+        vec![("a", empty()), ("b", empty()), ("c", empty())],
+    );
     assert_eq!(steps(&it), [("a", "refuse"), ("b", "refuse"), ("c", "refuse")]);
 }
 
 #[test]
 fn members_that_are_all_stopped_start_and_take_the_empty_host_in() {
     let seen = vec![("a", empty()), ("b", holds(ours(), 2, 100)), ("c", holds(ours(), 3, 100))];
-    let it = decision(Some(record(State::Founded)), ALL, seen);
+    let it = decision(Some(record(FoundingState::Founded)), ALL, seen);
     assert_eq!(steps(&it), [("a", "join"), ("b", "start"), ("c", "start")]);
 }
 
@@ -247,7 +255,7 @@ fn members_that_are_all_stopped_start_and_take_the_empty_host_in() {
 fn a_host_that_a_cluster_without_majority_waits_for_joins() {
     let waits = Observation { announced: vec![url("b")], ..holds(ours(), 1, 100) };
     let seen = vec![("a", waits), ("b", empty()), ("c", empty())];
-    let it = decision(Some(record(State::Founded)), ALL, seen);
+    let it = decision(Some(record(FoundingState::Founded)), ALL, seen);
     assert_eq!(steps(&it), [("a", "start"), ("b", "join"), ("c", "refuse")]);
 }
 
@@ -285,18 +293,18 @@ fn a_member_that_lies_takes_nobodys_data() {
     let (all, alone) = ([member(1, "a"), member(2, "b"), member(3, "c")], [member(1, "a")]);
     let lies = || ("a", answers(1, &alone));
     let healthy = vec![lies(), ("b", answers(2, &all)), ("c", answers(3, &all))];
-    let it = decision(Some(record(State::Founded)), ALL, healthy.clone());
+    let it = decision(Some(record(FoundingState::Founded)), ALL, healthy.clone());
     assert_eq!(steps(&it), [("a", "start"), ("b", "start"), ("c", "start")]);
     assert_eq!(decision(None, ALL, healthy).record, Some(Record::rebuilt(ours())));
     // Nobody else can say anything: after a power cut, or while no majority runs.
     let stopped = vec![lies(), ("b", holds(ours(), 2, 100)), ("c", holds(ours(), 3, 100))];
-    let it = decision(Some(record(State::Founded)), ALL, stopped);
+    let it = decision(Some(record(FoundingState::Founded)), ALL, stopped);
     assert_eq!(steps(&it), [("a", "start"), ("b", "start"), ("c", "start")]);
     // Two members that it lists under names of its own making are not removed.
     let renamed = [member(1, "a"), member(2, "x"), member(3, "y")]
         .map(|it| Member { peer_urls: vec!["https://elsewhere:2380".into()], ..it });
     let seen = vec![("a", answers(1, &renamed)), ("b", answers(2, &all)), ("c", answers(3, &all))];
-    let it = decision(Some(record(State::Founded)), ALL, seen);
+    let it = decision(Some(record(FoundingState::Founded)), ALL, seen);
     assert_eq!(steps(&it), [("a", "start"), ("b", "start"), ("c", "start")]);
     assert_eq!(it.departed, []);
 }
@@ -310,10 +318,11 @@ fn a_removal_needs_half_of_the_hosts_and_nobody_who_says_otherwise() {
         ("two of three", vec![old(), ("b", answers(2, &without)), ("c", answers(3, &without))], "rejoin"),
         ("contradicted", vec![old(), ("b", answers(2, &with)), ("c", answers(3, &without))], "start"),
     ] {
-        let it = decision(Some(record(State::Founded)), ALL, seen);
+        let it = decision(Some(record(FoundingState::Founded)), ALL, seen);
         assert_eq!(steps(&it)[0].1, expected, "{case}");
     }
-    let it = decision(Some(record(State::Founded)), &["a", "b"], vec![old(), ("b", answers(2, &without))]);
+    let it =
+        decision(Some(record(FoundingState::Founded)), &["a", "b"], vec![old(), ("b", answers(2, &without))]);
     assert_eq!(it.steps["a"], Step::Rejoin, "of two hosts none may lie");
 }
 
@@ -321,7 +330,7 @@ fn a_removal_needs_half_of_the_hosts_and_nobody_who_says_otherwise() {
 fn data_of_another_cluster_is_refused_on_its_host_only() {
     let members = [member(2, "b"), member(3, "c")];
     let seen = vec![("a", holds(Id(7), 1, 100)), ("b", answers(2, &members)), ("c", answers(3, &members))];
-    let it = decision(Some(record(State::Founded)), ALL, seen);
+    let it = decision(Some(record(FoundingState::Founded)), ALL, seen);
     assert!(refusal(&it, "a").contains("data of etcd cluster 7"));
     assert_eq!(it.steps["b"], Step::Start);
 }
@@ -330,14 +339,14 @@ fn data_of_another_cluster_is_refused_on_its_host_only() {
 fn a_removed_member_that_returns_with_its_old_data_joins_anew() {
     let members = [member(2, "b"), member(3, "c")];
     let seen = vec![("a", holds(ours(), 1, 50)), ("b", answers(2, &members)), ("c", answers(3, &members))];
-    assert_eq!(decision(Some(record(State::Founded)), ALL, seen).steps["a"], Step::Rejoin);
+    assert_eq!(decision(Some(record(FoundingState::Founded)), ALL, seen).steps["a"], Step::Rejoin);
 }
 
 #[test]
 fn a_host_that_left_the_group_leaves_the_membership() {
     let members = [member(1, "a"), member(2, "b"), member(3, "c")];
     let seen = vec![("b", answers(2, &members)), ("c", answers(3, &members))];
-    let it = decision(Some(record(State::Founded)), &["b", "c"], seen);
+    let it = decision(Some(record(FoundingState::Founded)), &["b", "c"], seen);
     assert_eq!(it.departed, [member(1, "a")]);
 }
 
@@ -345,7 +354,7 @@ fn a_host_that_left_the_group_leaves_the_membership() {
 fn a_host_that_is_only_out_of_sight_stays_a_member() {
     let members = [member(1, "a"), member(2, "b"), member(3, "c")];
     let seen = vec![("b", answers(2, &members)), ("c", answers(3, &members))];
-    assert_eq!(decision(Some(record(State::Founded)), ALL, seen).departed, []);
+    assert_eq!(decision(Some(record(FoundingState::Founded)), ALL, seen).departed, []);
 }
 
 #[test]
@@ -353,7 +362,7 @@ fn a_renamed_or_announced_host_does_not_leave() {
     let announced = Member { name: String::new(), ..member(1, "a") };
     let members = [announced, member(2, "old-name-of-b"), member(3, "c")];
     let seen = vec![("b", answers(2, &members)), ("c", answers(3, &members))];
-    assert_eq!(decision(Some(record(State::Founded)), ALL, seen).departed, []);
+    assert_eq!(decision(Some(record(FoundingState::Founded)), ALL, seen).departed, []);
 }
 
 #[test]
@@ -361,7 +370,7 @@ fn a_host_with_a_new_address_tells_the_others() {
     let moved = Member { peer_urls: vec!["https://before:2380".to_owned()], ..member(1, "a") };
     let members = [moved, member(2, "b"), member(3, "c")];
     let seen = vec![("a", holds(ours(), 1, 50)), ("b", answers(2, &members)), ("c", answers(3, &members))];
-    let it = decision(Some(record(State::Founded)), ALL, seen);
+    let it = decision(Some(record(FoundingState::Founded)), ALL, seen);
     assert_eq!(
         (steps(&it), it.departed.len()),
         (vec![("a", "readdress"), ("b", "start"), ("c", "start")], 0)

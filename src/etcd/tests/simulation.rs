@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::super::{
-    Data, Id, Member, Observation, Record, Situation, State, Step, Verdict, cluster_id, decide, member_id,
-    verdict, words_needed,
+    Data, FoundingState, Id, Member, Observation, Record, Situation, Step, Verdict, cluster_id, decide,
+    member_id, verdict, words_needed,
 };
 
 const HOSTS: usize = 5;
@@ -179,7 +179,7 @@ impl World {
         let situation = Situation { record: self.record.clone(), expected, observed };
         let decision = decide(&situation, &format!("token{}", self.runs));
         let foundings = decision.steps.values().filter(|it| **it == Step::Found).count();
-        if decision.record.as_ref().is_some_and(|it| it.state == State::Founded) {
+        if decision.record.as_ref().is_some_and(|it| it.state == FoundingState::Founded) {
             assert_eq!(foundings, 0, "what is founded is not founded again");
         }
         write()?;
@@ -363,7 +363,7 @@ fn heals(world: &mut World) {
 /// A founding that never reached a majority is no trap: with all founders there, at addresses that are right, there is one.
 fn founds(world: &mut World) {
     let of_group = |it: &String| world.group.iter().any(|host| name(*host) == *it);
-    let founding = world.record.as_ref().filter(|it| it.state == State::Founding);
+    let founding = world.record.as_ref().filter(|it| it.state == FoundingState::Founding);
     if founding.is_none_or(|it| !it.members.keys().all(of_group))
         || world.disks.iter().flatten().any(|it| it.last_index >= 100)
         || world

@@ -129,12 +129,12 @@ impl Module for ContainerImages {
         plan.outcome(&BTreeMap::new(), task)
     }
 
-    fn apply(mut plan: Plan, task: &Task) -> Result<Outcome> {
+    fn apply(mut plan: Plan, mut outcome: Outcome) -> Result<Outcome> {
         if plan.removes {
-            return plan.remove(task);
+            plan.remove()?;
+            return Ok(outcome);
         }
         let mut failed = BTreeMap::new();
-        let mut outcome = plan.outcome(&failed, task);
         for (wanted, step) in &plan.images {
             // What one service cannot have must not keep the others from theirs.
             if let Err(error) = plan.get(wanted, step) {
@@ -154,8 +154,7 @@ impl Module for ContainerImages {
             }
         }
         plan.record()?;
-        let done = plan.outcome(&failed, task);
-        outcome.values = done.values;
+        outcome.values = plan.outcome(&failed, &Task::default()).values;
         Ok(outcome)
     }
 }
@@ -304,7 +303,7 @@ impl Plan {
         ledger.save()
     }
 
-    fn remove(self, task: &Task) -> Result<Outcome> {
+    fn remove(self) -> Result<()> {
         let mut ledger = Ledger::open(&self.ledger)?;
         for (service, ids) in &self.unused {
             for id in ids {
@@ -317,7 +316,7 @@ impl Plan {
                 }
             }
         }
-        Ok(self.outcome(&BTreeMap::new(), task))
+        Ok(())
     }
 
     fn outcome(&self, failed: &BTreeMap<String, String>, task: &Task) -> Outcome {

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use serde_json::{Map, json};
 
-pub(super) use self::request::Request;
-use self::request::{Params, State};
+pub(super) use self::request::UnitRequest;
+use self::request::{Params, WantedState};
 use super::{
     Holdings, Ledger, Records,
     action::{Action, Wanted, decide},
@@ -30,7 +30,7 @@ pub struct ServiceUnits;
 /// What is to be done: files, then units, group by group.
 pub struct Plan {
     files: node_files::Plan,
-    requests: Vec<Request>,
+    requests: Vec<UnitRequest>,
     /// With the units of each request.
     actions: Vec<Vec<Action>>,
     /// What the service had beside what the task names, where that is all it has.
@@ -56,7 +56,7 @@ impl Module for ServiceUnits {
         let requests = params.requests(task.check_mode)?;
         // What is restored is not what this task writes.
         let files = match requests[0].state {
-            State::Restored => node_files::Plan::default(),
+            WantedState::Restored => node_files::Plan::default(),
             _ => node_files::Plan::new(params.directories.clone(), params.files())?,
         };
         let mut records = Records::read(&params.ledger)?;
@@ -65,7 +65,7 @@ impl Module for ServiceUnits {
         }
         let dropped = if params.exclusive { dropped(&requests, &records) } else { Holdings::default() };
         let (requests, unknown) = match requests[0].state {
-            State::Owed => debtors(&requests[0], &records),
+            WantedState::Owed => debtors(&requests[0], &records),
             _ => (requests, Vec::new()),
         };
         let actions = look(&requests, &records, &[files.contents(), paths(&dropped)].concat())?;
@@ -74,16 +74,17 @@ impl Module for ServiceUnits {
     }
 
     fn predict(plan: &Plan, task: &Task) -> Outcome {
-        let mut outcome = plan.files.outcome(task);
+        let mut outcome = plan.files.outcome(task.check_mode);
         plan.report(&mut outcome);
         outcome
     }
 
-    fn apply(mut plan: Plan, task: &Task) -> Result<Outcome> {
-        if plan.requests.iter().any(|it| it.state == State::Restored) {
+    fn apply(mut plan: Plan, _predicted: Outcome) -> Result<Outcome> {
+        if plan.requests.iter().any(|it| it.state == WantedState::Restored) {
             return plan.restore();
         }
-        let mut outcome = plan.files.outcome(task);
+        // What is done with units is decided again below, and then reported.
+        let mut outcome = plan.files.outcome(false);
         let mut ledger = Ledger::open(&plan.ledger)?;
         // Whether what was decided still is what is to be done.
         let mut holds = ledger.records == plan.records && plan.files.contents().is_empty();
@@ -120,7 +121,7 @@ impl Module for ServiceUnits {
         }
         let all = plan.actions.concat();
         // Of `state: owed` the requests are what is to be started.
-        let running = plan.requests.iter().all(|it| it.state == State::Started);
+        let running = plan.requests.iter().all(|it| it.state == WantedState::Started);
         prepare(&ledger, &all, running)?;
         if running {
             let started = start(&mut ledger, &plan.requests, &plan.actions);
@@ -134,7 +135,7 @@ impl Module for ServiceUnits {
 }
 
 /// What the service's role asks for each of its units that owes a restart; and units whose role has not said it yet.
-fn debtors(request: &Request, records: &Records) -> (Vec<Request>, Vec<String>) {
+fn debtors(request: &UnitRequest, records: &Records) -> (Vec<UnitRequest>, Vec<String>) {
     let has = records.services.get(&request.service).into_iter().flat_map(|it| &it.units);
     let (mut known, mut unknown) = (Vec::new(), Vec::new());
     for unit in has.filter(|it| records.restarts.contains_key(*it)) {
@@ -147,7 +148,7 @@ fn debtors(request: &Request, records: &Records) -> (Vec<Request>, Vec<String>) 
 }
 
 /// What the ledger has for the service, and the task does not name any more. What another service has stays.
-fn dropped(requests: &[Request], records: &Records) -> Holdings {
+fn dropped(requests: &[UnitRequest], records: &Records) -> Holdings {
     let Some((service, had)) = requests.first().and_then(|it| records.services.get_key_value(&it.service))
     else {
         return Holdings::default();
@@ -170,12 +171,12 @@ fn paths(dropped: &Holdings) -> Vec<PathBuf> {
 }
 
 /// What is to be done with the units of each request, where the files `written` are about to be.
-fn look(requests: &[Request], records: &Records, written: &[PathBuf]) -> Result<Vec<Vec<Action>>> {
+fn look(requests: &[UnitRequest], records: &Records, written: &[PathBuf]) -> Result<Vec<Vec<Action>>> {
     let unit_path = systemd::unit_path()?;
     let names: Vec<_> = requests.iter().flat_map(|it| it.units.iter().cloned()).collect();
     let mut units = systemd::show(&names)?.into_iter();
-    let of = |request: &Request| {
-        let wanted = if request.state == State::Started { Wanted::Running } else { Wanted::Stopped };
+    let of = |request: &UnitRequest| {
+        let wanted = if request.state == WantedState::Started { Wanted::Running } else { Wanted::Stopped };
         let earlier = request.predicted.iter().flat_map(|it| it.paths.iter());
         let written: Vec<_> = earlier.chain(written).cloned().collect();
         let decide = |(name, unit): (&String, Unit)| {
@@ -192,13 +193,13 @@ fn look(requests: &[Request], records: &Records, written: &[PathBuf]) -> Result<
 }
 
 /// Before anything is on the host.
-fn record(ledger: &mut Ledger, requests: &[Request]) -> Result<()> {
+fn record(ledger: &mut Ledger, requests: &[UnitRequest]) -> Result<()> {
     for request in requests {
         let holdings = ledger.records.service(&request.service);
         holdings.units.extend(request.units.iter().cloned());
         holdings.files.extend(request.files.iter().cloned());
         holdings.files.retain(|it| !request.kept.contains(it));
-        if request.state == State::Started {
+        if request.state == WantedState::Started {
             ledger.records.manners.extend(request.units.iter().map(|it| (it.clone(), request.manner(it))));
         }
     }
@@ -254,12 +255,8 @@ impl Plan {
     fn report(&self, outcome: &mut Outcome) {
         if self.dropped != Holdings::default() {
             outcome.changed = true;
-            outcome.diff.push(Diff {
-                before: self.dropped.lines().map(|it| it + "\n").collect(),
-                after: String::new(),
-                before_header: "no longer listed".into(),
-                after_header: "no longer listed".into(),
-            });
+            let before: String = self.dropped.lines().map(|it| it + "\n").collect();
+            outcome.diff.push(Diff::of("no longer listed", before, ""));
         }
         let mut units = Map::new();
         for actions in &self.actions {
@@ -273,12 +270,7 @@ impl Plan {
                         .collect::<Vec<_>>()
                         .concat()
                 };
-                outcome.diff.push(Diff {
-                    before: lines(Action::before),
-                    after: lines(Action::after),
-                    before_header: "units".into(),
-                    after_header: "units".into(),
-                });
+                outcome.diff.push(Diff::of("units", lines(Action::before), lines(Action::after)));
             }
             units.extend(actions.iter().map(|it| (it.name.clone(), json!(it.after()))));
         }

@@ -124,7 +124,7 @@ crate::arguments! {
 
 /// Units of a task that are treated alike, checked.
 #[derive(Clone)]
-pub(in crate::node) struct Request {
+pub(in crate::node) struct UnitRequest {
     pub(super) service: String,
     pub(in crate::node) units: Vec<String>,
     pub(super) reload: Vec<String>,
@@ -133,7 +133,7 @@ pub(in crate::node) struct Request {
     /// Written, too, and not the service's to take away.
     pub(super) kept: Vec<PathBuf>,
     pub(in crate::node) guard: Vec<String>,
-    pub(super) state: State,
+    pub(super) state: WantedState,
     pub(super) pending: bool,
     pub(super) predicted: Vec<Prediction>,
     pub(in crate::node) timeout: u64,
@@ -144,7 +144,7 @@ pub(in crate::node) struct Request {
 }
 
 #[derive(Clone, Copy, PartialEq)]
-pub(super) enum State {
+pub(super) enum WantedState {
     Started,
     Stopped,
     /// Restarted, where the ledger owes it.
@@ -155,14 +155,14 @@ pub(super) enum State {
 
 impl Params {
     /// What is asked of each of the groups of units: first of `units`, then of those in `also`.
-    pub(super) fn requests(&self, check_mode: bool) -> Result<Vec<Request>> {
+    pub(super) fn requests(&self, check_mode: bool) -> Result<Vec<UnitRequest>> {
         let state = match self.state.as_str() {
-            "started" => State::Started,
-            "stopped" => State::Stopped,
-            "restored" => State::Restored,
-            _ => State::Owed,
+            "started" => WantedState::Started,
+            "stopped" => WantedState::Stopped,
+            "restored" => WantedState::Restored,
+            _ => WantedState::Owed,
         };
-        if (state == State::Owed) != self.units.is_empty() {
+        if (state == WantedState::Owed) != self.units.is_empty() {
             bail!(
                 "option 'units': name the service's units; with 'state: owed' none, for the ledger has them"
             );
@@ -190,7 +190,7 @@ impl Params {
         Ok(requests)
     }
 
-    fn request(&self, of: &Group, state: State, check_mode: bool) -> Result<Request> {
+    fn request(&self, of: &Group, state: WantedState, check_mode: bool) -> Result<UnitRequest> {
         let full_names =
             |names: &[String]| names.iter().map(|it| systemd::full_name(it)).collect::<Result<Vec<_>>>();
         let mut units = Vec::new();
@@ -210,7 +210,7 @@ impl Params {
         if self.fall_back {
             files.extend(units.iter().map(|it| fall_back::place(&self.ledger, it)));
         }
-        Ok(Request {
+        Ok(UnitRequest {
             service: self.service.clone(),
             units,
             reload,
@@ -236,7 +236,7 @@ impl Params {
     }
 }
 
-impl Request {
+impl UnitRequest {
     /// The same as the service's role asks for one unit, as far as that matters to a restart.
     pub(super) fn of_debtor(&self, unit: &str, manner: &Manner) -> Self {
         Self {
@@ -246,7 +246,7 @@ impl Request {
             guard: manner.guard.clone(),
             timeout: manner.timeout,
             settle: manner.settle,
-            state: State::Started,
+            state: WantedState::Started,
             ..self.clone()
         }
     }

@@ -33,7 +33,7 @@ use super::{
 };
 use crate::{
     module::{Argument, Module, Outcome, Reports, Task},
-    system::{fault, random},
+    system::{fault, files::LockGuard, random},
     text::{Diff, duration},
 };
 
@@ -127,7 +127,6 @@ pub struct Plan {
     /// Why hosts get no certificate.
     refused: BTreeMap<String, String>,
     changed: bool,
-    _lock: Option<Store>,
 }
 
 #[derive(Clone)]
@@ -145,10 +144,12 @@ impl Module for SshCa {
     type Params = Params;
     type Plan = Plan;
 
-    fn plan(params: Params, task: &Task) -> Result<Plan> {
-        let lock = if task.check_mode { None } else { Some(Store::lock(&params.private_dir)?) };
-        let now = u64::try_from(OffsetDateTime::now_utc().unix_timestamp())?;
-        decide(params, lock, now)
+    fn lock(params: &Params) -> Result<Option<LockGuard>> {
+        Store::lock(&params.private_dir).map(Some)
+    }
+
+    fn plan(params: Params, _task: &Task) -> Result<Plan> {
+        decide(params, u64::try_from(OffsetDateTime::now_utc().unix_timestamp())?)
     }
 
     fn predict(plan: &Plan, _task: &Task) -> Outcome {
@@ -157,7 +158,7 @@ impl Module for SshCa {
         plan.outcome(host, user, &signed, &plan.foreseen())
     }
 
-    fn apply(mut plan: Plan, _task: &Task) -> Result<Outcome> {
+    fn apply(mut plan: Plan, _predicted: Outcome) -> Result<Outcome> {
         plan.folder.make()?;
         if plan.params.rebuild_index {
             plan.index.rewrite(&plan.folder.index())?;
@@ -194,7 +195,7 @@ impl Module for SshCa {
     }
 }
 
-fn decide(params: Params, lock: Option<Store>, now: u64) -> Result<Plan> {
+fn decide(params: Params, now: u64) -> Result<Plan> {
     let mut params = params;
     params.hosts.values_mut().for_each(|it| *it = hostname::all(it));
     let folder = Folder::of(&params.private_dir);
@@ -212,7 +213,6 @@ fn decide(params: Params, lock: Option<Store>, now: u64) -> Result<Plan> {
         wanted: Vec::new(),
         refused: BTreeMap::new(),
         changed: true,
-        _lock: lock,
         folder,
         params,
     };
@@ -386,24 +386,19 @@ impl Plan {
         for (wanted, reason, certificate) in signed {
             let after =
                 format!("{} for {} ({reason})\n", wanted.key.describe(), wanted.principals.join(", "));
-            let header = format!("certificate of {}", wanted.id);
-            diff.push(Diff { after, before_header: header.clone(), after_header: header, ..Diff::default() });
+            diff.push(Diff::of(format!("certificate of {}", wanted.id), "", after));
             if let (Kind::Host, Some(list)) = (wanted.kind, hosts.get_mut(wanted.id.as_str())) {
                 list.push(json!({"key": wanted.key, "certificate": certificate, "reason": reason}));
             }
         }
         let warnings = self.refused.iter().map(|(host, it)| format!("no certificates for '{host}': {it}"));
-        let mut outcome =
-            Outcome { changed: self.changed, diff, warnings: warnings.collect(), ..Outcome::default() };
-        for (name, value) in [
-            ("hosts", json!(hosts)),
-            ("refused", json!(self.refused)),
-            ("known_hosts", json!(host.map(|it| self.params.known_hosts(it)))),
-            ("user_ca", json!(user)),
-            ("revoked", json!(BASE64_STANDARD.encode(list.to_bytes()))),
-        ] {
-            outcome.values.insert(name.into(), value);
-        }
-        outcome
+        Outcome::new(self.changed)
+            .with_diff(diff)
+            .with_warnings(warnings)
+            .with("hosts", hosts)
+            .with("refused", &self.refused)
+            .with("known_hosts", host.map(|it| self.params.known_hosts(it)))
+            .with("user_ca", user)
+            .with("revoked", BASE64_STANDARD.encode(list.to_bytes()))
     }
 }

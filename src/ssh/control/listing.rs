@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::state::{Moment, State};
+use super::state::{ControlState, Moment};
 
 /// One key.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -20,7 +20,7 @@ pub struct Entry {
 }
 
 /// All keys, the one in use or coming first.
-pub fn list(state: &State) -> Vec<Entry> {
+pub fn list(state: &ControlState) -> Vec<Entry> {
     let known = |proven: &BTreeMap<String, Moment>, abandoned: &std::collections::BTreeSet<String>| {
         let proven = proven.keys().map(|it| (it.clone(), "proven"));
         proven.chain(abandoned.iter().map(|it| (it.clone(), "abandoned"))).collect::<BTreeMap<_, _>>()
@@ -30,13 +30,8 @@ pub fn list(state: &State) -> Vec<Entry> {
         let proven = known(&rotation.proven, &rotation.abandoned);
         let waiting = rotation.waiting_for().into_iter().map(|it| (it, "waiting")).collect();
         let since = state.current.as_ref().filter(|it| it.key == rotation.old).map(|it| it.since);
-        let coming = rotation.new.fingerprint();
-        entries.push(Entry {
-            fingerprint: coming,
-            state: "coming",
-            since: Some(rotation.began),
-            hosts: proven,
-        });
+        let new = rotation.new.fingerprint();
+        entries.push(Entry { fingerprint: new, state: "coming", since: Some(rotation.began), hosts: proven });
         entries.push(Entry {
             fingerprint: rotation.old.fingerprint(),
             state: "going",

@@ -15,7 +15,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 use self::{
-    state::{Moment, Rotation, State},
+    state::{ControlState, Moment, Rotation},
     store::Store,
 };
 use super::{
@@ -25,7 +25,11 @@ use super::{
 };
 use crate::{
     module::{Argument, Module, Outcome, Task},
-    system::{Secret, fault, files, random},
+    system::{
+        Secret, fault,
+        files::{self, LockGuard},
+        random,
+    },
     text::{Diff, duration},
 };
 
@@ -72,7 +76,7 @@ enum Action {
     /// The new key takes the place of the control key.
     Exchange,
     /// The state afterwards.
-    Advance(Box<State>),
+    Advance(Box<ControlState>),
 }
 
 impl Module for SshControlKey {
@@ -81,12 +85,12 @@ impl Module for SshControlKey {
     type Params = Params;
     type Plan = Plan;
 
-    fn plan(params: Params, task: &Task) -> Result<Plan> {
-        let store = if task.check_mode {
-            Store::read(&params.private_dir)?
-        } else {
-            Store::lock(&params.private_dir)?
-        };
+    fn lock(params: &Params) -> Result<Option<LockGuard>> {
+        Store::lock(&params.private_dir).map(Some)
+    }
+
+    fn plan(params: Params, _task: &Task) -> Result<Plan> {
+        let store = Store::read(&params.private_dir)?;
         let now = OffsetDateTime::now_utc();
         let now = Moment(now.replace_nanosecond(0).unwrap_or(now));
         let action = decide(&params, &store, now)?;
@@ -97,9 +101,7 @@ impl Module for SshControlKey {
         plan.outcome(plan.changes())
     }
 
-    fn apply(mut plan: Plan, _task: &Task) -> Result<Outcome> {
-        let changes = plan.changes();
-        let diff = plan.diff();
+    fn apply(mut plan: Plan, predicted: Outcome) -> Result<Outcome> {
         match &plan.action {
             Action::Idle => plan.store.forget_keys()?,
             Action::Begin { old } => plan.begin(old.clone())?,
@@ -110,9 +112,10 @@ impl Module for SshControlKey {
                 let public = plan.store.state.rotation.as_ref().map_or(public, |it| it.new.clone());
                 store::put(&plan.params.key, Secret::new(private), &public)?;
             }
-            Action::Advance(state) => plan.advance(State::clone(state))?,
+            Action::Advance(state) => plan.advance(ControlState::clone(state))?,
         }
-        Ok(Outcome { diff, ..plan.outcome(changes) })
+        // The values are those of the rotation as it is now.
+        Ok(Outcome { diff: predicted.diff, ..plan.outcome(predicted.changed) })
     }
 }
 
@@ -224,7 +227,7 @@ impl Plan {
     }
 
     /// The old half goes last, and only when no host needs it.
-    fn advance(&mut self, state: State) -> Result<()> {
+    fn advance(&mut self, state: ControlState) -> Result<()> {
         let done = self.store.state.rotation.clone().filter(|_| state.rotation.is_none());
         if let Some(rotation) = done.as_ref().filter(|it| it.from != it.key) {
             for path in [pair::public_path(&rotation.from), rotation.from.clone()] {
@@ -240,10 +243,7 @@ impl Plan {
     }
 
     fn diff(&self) -> Vec<Diff> {
-        let path = self.params.key.display().to_string();
-        let one = |before: String, after: String| {
-            vec![Diff { before, after, before_header: path.clone(), after_header: path.clone() }]
-        };
+        let one = |before: String, after: String| vec![Diff::of(self.params.key.display(), before, after)];
         let rotation = self.store.state.rotation.as_ref();
         match (&self.action, rotation) {
             (Action::Begin { old }, _) => {
@@ -257,18 +257,17 @@ impl Plan {
     }
 
     fn outcome(&self, changed: bool) -> Outcome {
-        let mut outcome = Outcome { changed, diff: self.diff(), ..Outcome::default() };
         let rotation = match &self.action {
             Action::Advance(state) => state.rotation.as_ref(),
             _ => self.store.state.rotation.as_ref(),
         };
         let waiting_for = rotation.map(Rotation::waiting_for).unwrap_or_default();
-        if self.params.step == "finish" && !waiting_for.is_empty() {
-            outcome.msg = Some(format!(
+        let msg = (self.params.step == "finish" && !waiting_for.is_empty()).then(|| {
+            format!(
                 "the old key is kept for {}: run again when they answer, or abandon them by name",
                 waiting_for.join(", ")
-            ));
-        }
+            )
+        });
         let planned = match &self.action {
             Action::Begin { old } => Some(old),
             _ => None,
@@ -280,20 +279,16 @@ impl Plan {
             None if planned.is_some() => vec![self.params.from().to_owned()],
             None => vec![self.params.key.clone()],
         };
-        for (name, value) in [
-            ("phase", json!(phase)),
-            ("id", json!(rotation.map_or("", |it| &it.id))),
-            ("old", json!(rotation.map(|it| &it.old).or(planned).map(ToString::to_string))),
-            ("new", json!(rotation.map(|it| it.new.to_string()))),
-            ("recovery", json!(rotation.map(|it| it.recovery.to_string()))),
-            ("key", json!(self.params.key)),
-            ("keys", json!(keys)),
-            ("next", json!(rotation.map(|_| self.store.key("next")))),
-            ("previous", json!(rotation.map(|_| self.store.key("previous")))),
-            ("waiting_for", json!(waiting_for)),
-        ] {
-            outcome.values.insert(name.into(), value);
-        }
-        outcome
+        Outcome { changed, msg, diff: self.diff(), ..Outcome::default() }
+            .with("phase", phase)
+            .with("id", rotation.map_or("", |it| &it.id))
+            .with("old", rotation.map(|it| &it.old).or(planned).map(ToString::to_string))
+            .with("new", rotation.map(|it| it.new.to_string()))
+            .with("recovery", rotation.map(|it| it.recovery.to_string()))
+            .with("key", &self.params.key)
+            .with("keys", keys)
+            .with("next", rotation.map(|_| self.store.key("next")))
+            .with("previous", rotation.map(|_| self.store.key("previous")))
+            .with("waiting_for", waiting_for)
     }
 }

@@ -19,7 +19,7 @@ pub struct Moment(#[serde(with = "rfc3339")] pub OffsetDateTime);
 /// What is known.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct State {
+pub struct ControlState {
     /// The control key, where a rotation has finished.
     pub current: Option<Held>,
     /// Hosts that it was proven on, and when.
@@ -64,9 +64,9 @@ pub struct Rotation {
     pub key: PathBuf,
     /// Where the old key's private half lies.
     pub from: PathBuf,
-    /// The key that goes.
+    /// The key that goes. Its private half is kept as `previous`.
     pub old: PublicKey,
-    /// The key that comes.
+    /// The key that comes. Its private half is kept as `next`.
     pub new: PublicKey,
     /// The key that opens a host after a rollback.
     pub recovery: PublicKey,
@@ -86,9 +86,9 @@ impl Rotation {
     }
 }
 
-impl Persisted for State {}
+impl Persisted for ControlState {}
 
-impl State {
+impl ControlState {
     /// Notes who has proven the new key and who is abandoned. When nobody is left to wait for, the old key
     /// is retired.
     pub fn advanced(
@@ -129,7 +129,7 @@ mod tests {
         names.iter().map(|it| (*it).to_owned()).collect()
     }
 
-    fn begun() -> State {
+    fn begun() -> ControlState {
         let key = || Pair::generate("").unwrap().public().clone();
         let rotation = Rotation {
             id: "1".into(),
@@ -143,7 +143,7 @@ mod tests {
             proven: BTreeMap::new(),
             abandoned: BTreeSet::new(),
         };
-        State { rotation: Some(rotation), ..State::default() }
+        ControlState { rotation: Some(rotation), ..ControlState::default() }
     }
 
     #[test]

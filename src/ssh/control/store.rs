@@ -5,46 +5,43 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use rustix::fd::OwnedFd;
 
-use super::state::State;
+use super::state::ControlState;
 use crate::{
     ssh::{key::PublicKey, pair},
     system::{
         Secret, fault,
-        files::{self, Attributes, Directory, File, Persisted as _, check_private_directory},
+        files::{self, Attributes, Directory, File, LockGuard, Persisted as _, check_private_directory},
     },
 };
 
-/// The folder, held by this process alone where it was locked.
+/// The folder.
 pub struct Store {
     directory: PathBuf,
     /// What is known.
-    pub state: State,
-    _lock: Option<OwnedFd>,
+    pub state: ControlState,
 }
 
 impl Store {
-    /// Reads without lock and without writing: for check mode and for listing.
+    /// Reads it.
     pub fn read(private_dir: &Path) -> Result<Self> {
         let directory = private_dir.join("ssh");
-        let state = State::read(&directory.join("control.json"))?.unwrap_or_default();
-        Ok(Self { directory, state, _lock: None })
+        let state = ControlState::read(&directory.join("control.json"))?.unwrap_or_default();
+        Ok(Self { directory, state })
     }
 
-    /// Makes the folder where it is missing, waits until no other run works on it, and reads.
-    pub fn lock(private_dir: &Path) -> Result<Self> {
+    /// Makes the folder where it is missing, and waits until no other run works on it.
+    pub fn lock(private_dir: &Path) -> Result<LockGuard> {
         let directory = private_dir.join("ssh");
         check_private_directory(private_dir)?;
         for path in [private_dir, &directory].into_iter().filter(|it| !it.exists()) {
             Directory { path: path.into(), attributes: Attributes::mode(0o700) }.plan()?.apply()?;
         }
-        let lock = files::lock(&directory.join("lock"))?;
-        Ok(Self { _lock: Some(lock), ..Self::read(private_dir)? })
+        files::lock(&directory.join("lock"))
     }
 
     /// Saves the state: the moment at which a step counts.
-    pub fn save(&mut self, state: State) -> Result<()> {
+    pub fn save(&mut self, state: ControlState) -> Result<()> {
         state.file(self.directory.join("control.json"), 0o600)?.plan()?.apply()?;
         self.state = state;
         Ok(())

@@ -16,7 +16,7 @@ use time::OffsetDateTime;
 pub use edit::Edit;
 pub use plan::{Plan, RECOVERY};
 pub use revoked::LIST;
-use rollback::{Guard, Record, State};
+use rollback::{Guard, Record, RollbackState};
 
 use super::{
     key::PublicKey,
@@ -24,7 +24,10 @@ use super::{
 };
 use crate::{
     module::{Argument, Module, Outcome, Task},
-    system::{fault, files},
+    system::{
+        fault,
+        files::{self, LockGuard},
+    },
 };
 
 crate::arguments! {
@@ -100,17 +103,18 @@ impl Module for SshKeyRotation {
     type Params = Params;
     type Plan = Plan;
 
+    fn lock(params: &Params) -> Result<Option<LockGuard>> {
+        // What is added decides nothing.
+        (params.step != "add").then(|| Guard::lock(&params.directory)).transpose()
+    }
+
     fn plan(params: Params, task: &Task) -> Result<Plan> {
         let sshd = Sshd {
             program: params.sshd.clone(),
             config: params.sshd_config.clone(),
             unit: params.sshd_unit.clone(),
         };
-        let guard = if task.check_mode || params.step == "add" {
-            Guard::read(&params.directory, &params.unit_directory)?
-        } else {
-            Guard::lock(&params.directory, &params.unit_directory)?
-        };
+        let guard = Guard::read(&params.directory, &params.unit_directory)?;
         let now = OffsetDateTime::now_utc().unix_timestamp();
         match params.step.as_str() {
             "add" => plan::add(params, sshd, guard),
@@ -123,17 +127,16 @@ impl Module for SshKeyRotation {
         plan.outcome()
     }
 
-    fn apply(plan: Plan, _task: &Task) -> Result<Outcome> {
+    fn apply(plan: Plan, predicted: Outcome) -> Result<Outcome> {
         match plan.params.step.as_str() {
-            "add" | "revoke" => apply_edits(plan),
-            "confirm" => confirm(plan),
-            _ => restore(plan),
+            "add" | "revoke" => apply_edits(plan, predicted),
+            "confirm" => confirm(plan, predicted),
+            _ => restore(plan, predicted),
         }
     }
 }
 
-fn apply_edits(mut plan: Plan) -> Result<Outcome> {
-    let outcome = plan.outcome();
+fn apply_edits(mut plan: Plan, outcome: Outcome) -> Result<Outcome> {
     if let Some(record) = plan.arm.take() {
         plan.guard.arm(record, plan.params.window, &plan.sshd)?;
     }
@@ -150,13 +153,12 @@ fn apply_edits(mut plan: Plan) -> Result<Outcome> {
 
 /// Under the lock: either this happens or the expiry. What the deadline has passed counts as expired,
 /// also when the timer has not come to it yet.
-fn confirm(mut plan: Plan) -> Result<Outcome> {
-    let mut outcome = plan.outcome();
+fn confirm(mut plan: Plan, mut outcome: Outcome) -> Result<Outcome> {
     if let Some(record) = plan.guard.record.clone().filter(|it| it.id == plan.params.id) {
-        if record.state == State::Armed && plan.now >= record.deadline {
+        if record.state == RollbackState::Armed && plan.now >= record.deadline {
             plan.guard.roll_back(&plan.sshd)?;
         }
-        if plan.guard.record.as_ref().is_some_and(|it| it.state == State::RolledBack) {
+        if plan.guard.record.as_ref().is_some_and(|it| it.state == RollbackState::RolledBack) {
             plan.guard.tidy()?;
             bail!(
                 "the old keys were restored because nobody confirmed in time: run again, with a longer window if the \
@@ -179,15 +181,13 @@ fn confirm(mut plan: Plan) -> Result<Outcome> {
     Ok(outcome)
 }
 
-fn restore(mut plan: Plan) -> Result<Outcome> {
-    let outcome = plan.outcome();
+fn restore(mut plan: Plan, mut outcome: Outcome) -> Result<Outcome> {
     if plan.concerns_armed() {
         let done = plan.guard.roll_back(&plan.sshd);
         if plan.params.step == "expire" && done.as_ref().is_ok_and(|it| *it) {
             // For the journal: this is the host's own doing, and nobody else says it.
             let id = &plan.params.id;
             done.map(drop).context("")?;
-            let mut outcome = outcome;
             outcome.msg = Some(format!("rotation {id} was not confirmed in time: the old keys are restored"));
             plan.guard.tidy()?;
             return Ok(outcome);

@@ -1,9 +1,8 @@
 //! What a step of a rotation will change on the host, decided before anything is.
 
 use anyhow::{Context, Result, bail};
-use serde_json::json;
 
-use super::{Edit, Guard, Params, Proof, Record, State, UserKeys, journal, revoked::Revoked};
+use super::{Edit, Guard, Params, Proof, Record, RollbackState, UserKeys, journal, revoked::Revoked};
 use crate::{
     module::Outcome,
     ssh::{authorized_keys::AuthorizedKeys, key::PublicKey, sshd::Sshd},
@@ -102,7 +101,7 @@ pub(super) fn add(params: Params, sshd: Sshd, guard: Guard) -> Result<Plan> {
 
 /// Without the old keys, and what a rollback would restore.
 pub(super) fn revoke(params: Params, sshd: Sshd, guard: Guard, now: i64, check_mode: bool) -> Result<Plan> {
-    let armed = guard.record.clone().filter(|it| it.state == State::Armed);
+    let armed = guard.record.clone().filter(|it| it.state == RollbackState::Armed);
     if let Some(other) = armed.as_ref().filter(|it| it.id != params.id) {
         bail!(
             "rotation {} is not confirmed yet: finish it, or wait until it is rolled back ({} s)",
@@ -198,18 +197,13 @@ impl Plan {
     /// Whether the record is armed and it is this rotation's.
     pub(super) fn concerns_armed(&self) -> bool {
         let record = self.guard.record.as_ref();
-        record.is_some_and(|it| it.state == State::Armed && it.id == self.params.id)
+        record.is_some_and(|it| it.state == RollbackState::Armed && it.id == self.params.id)
     }
 
     pub(super) fn outcome(&self) -> Outcome {
-        let describe = |it: &Edit| read(it).describe();
-        let diff = self.edits.iter().map(|(before, after)| Diff {
-            before: describe(before),
-            after: describe(after),
-            before_header: before.path.display().to_string(),
-            after_header: after.path.display().to_string(),
+        let edits = self.edits.iter().map(|(before, after)| {
+            Diff::of(before.path.display(), read(before).describe(), read(after).describe())
         });
-        let diff: Vec<_> = diff.chain(self.revoked.iter().map(Revoked::diff)).collect();
         let step = self.params.step.as_str();
         let decides = matches!(step, "confirm" | "rollback" | "expire");
         let changed = !self.edits.is_empty()
@@ -217,8 +211,8 @@ impl Plan {
             || self.arm.is_some()
             || decides && (self.concerns_armed() || self.guard.is_untidy())
             || step == "confirm" && self.params.remove.iter().any(|it| it.symlink_metadata().is_ok());
-        let mut outcome = Outcome { changed, diff, ..Outcome::default() };
-        outcome.values.insert("deadline".into(), json!(self.arm.as_ref().map(|it| it.deadline)));
-        outcome
+        Outcome::new(changed)
+            .with_diff(edits.chain(self.revoked.iter().map(Revoked::diff)))
+            .with("deadline", self.arm.as_ref().map(|it| it.deadline))
     }
 }

@@ -78,9 +78,8 @@ impl Revoked {
 
     /// Fingerprints before and after.
     pub(super) fn diff(&self) -> Diff {
-        let path = self.list.path().display().to_string();
         let (before, after) = self.shown.clone();
-        Diff { before, after, before_header: path.clone(), after_header: path }
+        Diff::of(self.list.path().display(), before, after)
     }
 }
 

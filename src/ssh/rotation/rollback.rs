@@ -10,7 +10,6 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use rustix::fd::OwnedFd;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
@@ -21,7 +20,7 @@ use crate::{
     ssh::sshd::Sshd,
     system::{
         fault,
-        files::{self, Attributes, Directory, File, Persisted},
+        files::{self, Attributes, Directory, File, LockGuard, Persisted},
     },
 };
 
@@ -31,7 +30,7 @@ const UNIT: &str = "minicluster-ssh-rollback";
 /// Where a rotation stands on this host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum State {
+pub(super) enum RollbackState {
     /// Revoked; restored at the deadline unless confirmed.
     Armed,
     /// Confirmed: the old key is gone for good.
@@ -47,7 +46,7 @@ pub(super) struct Record {
     /// The rotation.
     pub id: String,
     /// Where it stands.
-    pub state: State,
+    pub state: RollbackState,
     /// When it is rolled back, in seconds since 1970.
     pub deadline: i64,
     /// What to restore.
@@ -63,31 +62,29 @@ impl Persisted for Record {
 impl Record {
     /// An armed rollback.
     pub(super) const fn armed(id: String, deadline: i64, restore: Vec<Edit>, reload: bool) -> Self {
-        Self { id, state: State::Armed, deadline, restore, reload }
+        Self { id, state: RollbackState::Armed, deadline, restore, reload }
     }
 }
 
-/// The directory with the record, held by this process alone where it was locked.
+/// The directory with the record.
 pub(super) struct Guard {
     directory: PathBuf,
     units: PathBuf,
     /// What is known; none: there was no rotation yet.
     pub record: Option<Record>,
-    _lock: Option<OwnedFd>,
 }
 
 impl Guard {
-    /// Reads without lock and without writing.
+    /// Reads it.
     pub(super) fn read(directory: &Path, units: &Path) -> Result<Self> {
         let record = Record::read(&directory.join("rotation.json"))?;
-        Ok(Self { directory: directory.into(), units: units.into(), record, _lock: None })
+        Ok(Self { directory: directory.into(), units: units.into(), record })
     }
 
-    /// Waits until nobody else decides, and reads.
-    pub(super) fn lock(directory: &Path, units: &Path) -> Result<Self> {
+    /// Waits until nobody else decides.
+    pub(super) fn lock(directory: &Path) -> Result<LockGuard> {
         Directory { path: directory.into(), attributes: Attributes::mode(0o700) }.plan()?.apply()?;
-        let lock = files::lock(&directory.join("lock"))?;
-        Ok(Self { _lock: Some(lock), ..Self::read(directory, units)? })
+        files::lock(&directory.join("lock"))
     }
 
     /// Arms the rollback: from here on the host restores what `record` says, whatever becomes of this
@@ -123,7 +120,7 @@ impl Guard {
 
     /// Restores what was there, once; says whether there was something to do.
     pub(super) fn roll_back(&mut self, sshd: &Sshd) -> Result<bool> {
-        let Some(record) = self.record.clone().filter(|it| it.state == State::Armed) else {
+        let Some(record) = self.record.clone().filter(|it| it.state == RollbackState::Armed) else {
             return Ok(false);
         };
         let mut failed = Vec::new();
@@ -137,19 +134,19 @@ impl Guard {
         if !failed.is_empty() {
             bail!("cannot restore everything: {}", failed.join("; "));
         }
-        self.save(Record { state: State::RolledBack, ..record })?;
+        self.save(Record { state: RollbackState::RolledBack, ..record })?;
         Ok(true)
     }
 
     /// Notes that all is well: nothing will be restored.
     pub(super) fn confirm(&mut self) -> Result<()> {
         let Some(record) = self.record.clone() else { return Ok(()) };
-        self.save(Record { state: State::Confirmed, restore: Vec::new(), ..record })
+        self.save(Record { state: RollbackState::Confirmed, restore: Vec::new(), ..record })
     }
 
     /// Whether something of a decided rollback still lies around.
     pub(super) fn is_untidy(&self) -> bool {
-        let decided = self.record.as_ref().is_none_or(|it| it.state != State::Armed);
+        let decided = self.record.as_ref().is_none_or(|it| it.state != RollbackState::Armed);
         decided && self.leftovers().iter().any(|it| it.exists())
     }
 

@@ -97,9 +97,8 @@ impl Module for SshTrust {
         plan.outcome()
     }
 
-    fn apply(plan: Plan, _task: &Task) -> Result<Outcome> {
-        let outcome = plan.outcome();
+    fn apply(plan: Plan, predicted: Outcome) -> Result<Outcome> {
         plan.apply()?;
-        Ok(outcome)
+        Ok(predicted)
     }
 }

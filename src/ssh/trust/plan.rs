@@ -168,9 +168,8 @@ impl Plan {
         let mut diff: Vec<Diff> = files.filter_map(FilePlan::diff).collect();
         diff.extend(self.users.diff());
         let changed = self.must_reload() || !diff.is_empty();
-        let mut outcome = Outcome { changed, diff, ..Outcome::default() };
         // As it was before `ask` had more to say.
-        outcome.values.insert("keys".into(), json!([]));
+        let mut outcome = Outcome::new(changed).with_diff(diff).with("keys", json!([]));
         outcome.values.extend(self.report.clone());
         outcome
     }

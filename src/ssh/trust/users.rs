@@ -100,17 +100,10 @@ impl Users {
         let mut all: Vec<_> = self
             .edits
             .iter()
-            .map(|(before, after)| Diff {
-                before: describe(before),
-                after: describe(after),
-                before_header: before.path.display().to_string(),
-                after_header: after.path.display().to_string(),
-            })
+            .map(|(before, after)| Diff::of(before.path.display(), describe(before), describe(after)))
             .collect();
         if let (true, Some((path, ..))) = (all.is_empty(), &self.record) {
-            let header = path.display().to_string();
-            let after = "who has keys here\n".into();
-            all.push(Diff { after, before_header: header.clone(), after_header: header, ..Diff::default() });
+            all.push(Diff::of(path.display(), "", "who has keys here\n"));
         }
         all
     }

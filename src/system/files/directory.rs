@@ -67,10 +67,10 @@ impl DirectoryPlan {
     /// What changes, for `--diff`.
     pub fn diff(&self) -> Option<Diff> {
         let wanted = &self.directory.attributes;
-        let path = self.directory.path.display().to_string();
+        let path = self.directory.path.display();
         let before = self.found.map_or_else(String::new, |it| format!("{}\n", it.describe(wanted)));
         let after = format!("{}\n", wanted.describe());
-        self.changes.then(|| Diff { before, after, before_header: path.clone(), after_header: path })
+        self.changes.then(|| Diff::of(path, before, after))
     }
 
     /// Does it.

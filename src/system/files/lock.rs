@@ -4,7 +4,7 @@
 //! one that others read, and waiting for it ends.
 
 use std::{
-    os::fd::{AsFd as _, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
     sync::mpsc,
     thread,
@@ -22,24 +22,34 @@ use super::place::Place;
 /// How long another run may hold a lock.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// A lock that others wait for until this is dropped.
+#[derive(Debug)]
+pub struct LockGuard(OwnedFd);
+
+impl AsFd for LockGuard {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
 /// Waits until nobody else holds the lock, whose file (0600) is made where it is missing.
-pub fn lock(path: &Path) -> Result<OwnedFd> {
+pub fn lock(path: &Path) -> Result<LockGuard> {
     let file = open(path).with_context(|| format!("cannot lock {}", path.display()))?;
     wait(file, path, PATIENCE)
 }
 
 /// The lock, unless somebody else holds it.
-pub fn try_lock(path: &Path) -> Result<Option<OwnedFd>> {
+pub fn try_lock(path: &Path) -> Result<Option<LockGuard>> {
     let cannot = || format!("cannot lock {}", path.display());
     let file = open(path).with_context(cannot)?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Err(Errno::WOULDBLOCK) => Ok(None),
-        locked => locked.map(|()| Some(file)).with_context(cannot),
+        locked => locked.map(|()| Some(LockGuard(file))).with_context(cannot),
     }
 }
 
 /// Waits until nobody else holds the lock of a directory, for which no file can be made in it.
-pub fn lock_directory(path: &Path) -> Result<OwnedFd> {
+pub fn lock_directory(path: &Path) -> Result<LockGuard> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let directory = rustix::fs::open(path, flags, Mode::empty())
         .with_context(|| format!("cannot open the directory {}", path.display()))?;
@@ -58,10 +68,10 @@ fn open(path: &Path) -> Result<OwnedFd> {
 }
 
 /// The kernel wakes a thread that waits; this one gives up.
-fn wait(file: OwnedFd, path: &Path, patience: Duration) -> Result<OwnedFd> {
+fn wait(file: OwnedFd, path: &Path, patience: Duration) -> Result<LockGuard> {
     let cannot = || format!("cannot lock {}", path.display());
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => return Ok(file),
+        Ok(()) => return Ok(LockGuard(file)),
         Err(Errno::WOULDBLOCK) => {}
         Err(error) => return Err(error).with_context(cannot),
     }
@@ -72,7 +82,7 @@ fn wait(file: OwnedFd, path: &Path, patience: Duration) -> Result<OwnedFd> {
         let _ = sender.send(locked);
     });
     match receiver.recv_timeout(patience) {
-        Ok(locked) => locked.with_context(cannot),
+        Ok(locked) => locked.map(LockGuard).with_context(cannot),
         Err(_) => bail!(
             "{} is still locked after {} s: another run works here; let it end, or see who it is with \
              `fuser -v {0}`",

@@ -18,7 +18,7 @@ pub use attributes::Attributes;
 pub use directory::{Directory, DirectoryPlan};
 pub use file::{Content, File, FilePlan};
 pub use json_lines::{JsonLine, JsonLines};
-pub use lock::{lock, lock_directory, try_lock};
+pub use lock::{LockGuard, lock, lock_directory, try_lock};
 pub use persisted::Persisted;
 pub use place::{resolve, sync_directory};
 pub use private::{check_private_directory, read_private};

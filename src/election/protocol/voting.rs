@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use super::{
     super::{Ballot, Digest, Message, Millis, Note, Peer, Record, rule::Rule},
-    Action, FAREWELL, Machine, QUIET, Stage, Verdict,
+    Action, FAREWELL, Protocol, QUIET, Stage, Verdict,
 };
 
-impl Machine {
+impl Protocol {
     /// What a node does that has locked nothing.
     pub(super) fn free(&mut self, now: Millis) {
         if let Some((at, verdict)) = &self.doomed {

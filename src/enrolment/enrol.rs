@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::{Election, Member, known_hosts};
 use crate::{
-    node::state::{self, CameIn, Membership},
+    node::membership::{self, CameIn, Membership},
     ssh::key::PublicKey,
     system::{
         accounts, as_user, fault,
@@ -56,11 +56,11 @@ pub fn enrol(machine: &Machine, election: &Election, now: OffsetDateTime) -> Res
         Zeroizing::new(files::text(&secret).with_context(|| format!("cannot read {}", secret.display()))?);
     let membership = Membership {
         cluster: election.cluster.clone(),
-        cluster_id: state::cluster_id(secret.trim().as_bytes(), &election.digest)?,
+        cluster_id: membership::cluster_id(secret.trim().as_bytes(), &election.digest)?,
         node_id: Some(election.own.clone()),
         came_in: CameIn::Election,
     };
-    state::lock_to(&machine.state(), &membership, false, now)?;
+    membership::lock_to(&machine.state(), &membership, false, now)?;
     fault::point("enrol:locked");
     let text = serde_json::to_string_pretty(election)? + "\n";
     File::public(machine.members_file(), text, Attributes::mode(0o644)).plan()?.apply()?;

@@ -14,8 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use verdict::Verdict;
 
 use super::{
-    Ballot, Digest, Membership, Message, Millis, NodeId, Note, Peer, Record, Stage, State, peers::Peers,
-    rule::Rule,
+    Ballot, Digest, ElectionState, Membership, Message, Millis, NodeId, Note, Peer, Record, Stage,
+    peers::Peers, rule::Rule,
 };
 
 /// Between two pings to everybody; what may be lost is said again with them. Many nodes take more time for each
@@ -69,7 +69,7 @@ pub enum Event {
 #[derive(Clone, Debug)]
 pub enum Action {
     /// Write this to the disk, file and directory. What comes after waits for it.
-    Persist(Box<State>),
+    Persist(Box<ElectionState>),
     /// Tell it, if there is a conversation. It may be lost.
     Send(Peer, Message),
     /// Run the program for the lock.
@@ -91,10 +91,10 @@ enum Hook {
 }
 
 /// One process of one node.
-pub struct Machine {
+pub struct Protocol {
     config: Config,
     me: Record,
-    state: State,
+    state: ElectionState,
     peers: Peers,
     /// Who was alive when it was last looked at, since when it has not changed, and the membership if it is complete.
     view: Vec<Record>,
@@ -127,15 +127,15 @@ pub struct Machine {
     out: Vec<Action>,
 }
 
-impl Machine {
+impl Protocol {
     /// A process that starts now, with what its node has persisted.
-    pub fn new(config: Config, me: Record, state: State, now: Millis) -> (Self, Vec<Action>) {
-        let state = if Rule::KeepVotes.stands() { state } else { State::new(state.id, state.seed) };
+    pub fn new(config: Config, me: Record, state: ElectionState, now: Millis) -> (Self, Vec<Action>) {
+        let state = if Rule::KeepVotes.stands() { state } else { ElectionState::new(state.id, state.seed) };
         let hook = match state.stage {
             Stage::Locked | Stage::Started => Hook::Due(now),
             _ => Hook::NotYet,
         };
-        let mut machine = Self {
+        let mut protocol = Self {
             config,
             me,
             state,
@@ -160,8 +160,8 @@ impl Machine {
             over: false,
             out: Vec::new(),
         };
-        let actions = machine.handle(Event::Tick, now);
-        (machine, actions)
+        let actions = protocol.handle(Event::Tick, now);
+        (protocol, actions)
     }
 
     /// When to come again with a [`Tick`](Event::Tick), if nothing else happens before.
@@ -183,7 +183,7 @@ impl Machine {
     }
 
     /// What this node has persisted, as of the last action that says so.
-    pub const fn state(&self) -> &State {
+    pub const fn state(&self) -> &ElectionState {
         &self.state
     }
 

@@ -3,12 +3,11 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
-use serde_json::json;
 
 use super::{Machine, Residue, finish};
 use crate::{
     module::{Argument, Module, Outcome, Task},
-    node::state,
+    node::membership,
     text::Diff,
 };
 
@@ -38,7 +37,7 @@ impl Module for BootResidue {
     fn plan(params: Params, _task: &Task) -> Result<Plan> {
         let machine = Machine { root: params.root, user: String::new() };
         let residue = Residue::find(&machine);
-        if residue.is_left() && state::read(&machine.state())?.is_none() {
+        if residue.is_left() && membership::read(&machine.state())?.is_none() {
             bail!("this machine is in no cluster yet: it still needs what it was given at boot");
         }
         Ok(Plan { machine, residue })
@@ -46,29 +45,21 @@ impl Module for BootResidue {
 
     fn predict(plan: &Plan, _task: &Task) -> Outcome {
         let Residue { files, cloud_init, elsewhere } = &plan.residue;
-        let mut outcome = Outcome { changed: plan.residue.is_left(), ..Outcome::default() };
+        let changed = plan.residue.is_left();
         let mut lines: Vec<_> = files.iter().map(|it| format!("{}\n", it.display())).collect();
         lines.extend(cloud_init.then(|| "cloud-init runs at boot\n".to_owned()));
-        if outcome.changed {
-            let header = "left from boot".to_owned();
-            let before = lines.concat();
-            outcome.diff.push(Diff {
-                before,
-                before_header: header.clone(),
-                after_header: header,
-                ..Diff::default()
-            });
-        }
-        outcome.warnings.extend(elsewhere.iter().map(|it| {
+        let outside = |it| {
             format!("the boot configuration still lies outside of this machine, in {it}: remove it there")
-        }));
-        outcome.values.insert("removed".into(), json!(files));
-        outcome.values.insert("elsewhere".into(), json!(elsewhere));
-        outcome
+        };
+        Outcome::new(changed)
+            .with_diff(changed.then(|| Diff::of("left from boot", lines.concat(), "")))
+            .with_warnings(elsewhere.iter().map(outside))
+            .with("removed", files)
+            .with("elsewhere", elsewhere)
     }
 
-    fn apply(plan: Plan, task: &Task) -> Result<Outcome> {
+    fn apply(plan: Plan, predicted: Outcome) -> Result<Outcome> {
         finish(&plan.machine)?;
-        Ok(Self::predict(&plan, task))
+        Ok(predicted)
     }
 }

@@ -2,10 +2,10 @@
 
 use super::{
     super::{Digest, Message, Millis, Note, Peer, Record, rule::Rule},
-    Action, GRACE, HOOK_RETRY, Hook, Machine, RELEARN, Stage, Verdict,
+    Action, GRACE, HOOK_RETRY, Hook, Protocol, RELEARN, Stage, Verdict,
 };
 
-impl Machine {
+impl Protocol {
     /// Locks this node into its latest promise, then does the rest.
     pub(super) fn lock(&mut self, then: Vec<Action>) {
         self.state.stage = Stage::Locked;

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{service::Side, state::Standing};
+use super::{rollover::Standing, service::Side};
 
 /// What becomes of the private key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,7 +19,7 @@ pub enum KeyAction {
 
 /// A certificate that a host asks for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Request {
+pub struct CertificateRequest {
     /// Of which credential.
     pub credential: String,
     /// Client or server.
@@ -38,7 +38,7 @@ pub struct Request {
 #[serde(default)]
 pub struct Report {
     /// What it asks for.
-    pub requests: Vec<Request>,
+    pub requests: Vec<CertificateRequest>,
     /// What it trusts and holds.
     #[serde(flatten)]
     pub standing: Standing,

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::Machine;
 use crate::{
-    node::state::{self, CameIn},
+    node::membership::{self, CameIn},
     system::files::{self, Attributes, File, remove},
 };
 
@@ -77,13 +77,13 @@ impl Residue {
 
 /// Whether an operator has let the machine in: for it there is nothing to elect.
 pub fn admitted(machine: &Machine) -> Result<bool> {
-    Ok(state::read(&machine.state())?.is_some_and(|it| it.came_in != CameIn::Election))
+    Ok(membership::read(&machine.state())?.is_some_and(|it| it.came_in != CameIn::Election))
 }
 
 /// Forgets what was shared at boot, once this machine is locked to its cluster.
 pub fn finish(machine: &Machine) -> Result<Residue> {
     let residue = Residue::find(machine);
-    if residue.is_left() && state::read(&machine.state())?.is_none() {
+    if residue.is_left() && membership::read(&machine.state())?.is_none() {
         bail!("this machine is in no cluster yet: it still needs what it was given at boot");
     }
     residue.remove(machine)?;

@@ -12,17 +12,18 @@ use super::{
     index::{REMEDY, Record, Revoked},
     issue::{Authority, Validity},
     key::{KeyType, PrivateKey},
-    report::Reports,
-    revocation, serial,
-    state::{Standing, State},
+    messages::Reports,
+    revocation,
+    rollover::{CaState, Standing},
+    serial,
     store::Store,
-    variables,
+    trusted_variables,
     vault::Vault,
     whole_second,
 };
 use crate::{
     module::{Argument, Module, Outcome, Task},
-    system::fault,
+    system::{fault, files::LockGuard},
     text::hex,
 };
 
@@ -74,7 +75,7 @@ pub struct Plan {
     found: bool,
     replace: bool,
     /// The state afterwards, unless a new CA is made.
-    state: Option<State>,
+    state: Option<CaState>,
     revoked: Vec<Revoked>,
     crl: bool,
     /// Of the next revocation list.
@@ -89,14 +90,17 @@ impl Module for X509Ca {
     type Params = Params;
     type Plan = Plan;
 
-    fn plan(params: Params, task: &Task) -> Result<Plan> {
-        variables::refuse_facts(params.inject_facts_as_vars)?;
-        let store = if task.check_mode {
-            let read = if params.rebuild_index { Store::salvage } else { Store::read };
-            read(&params.private_dir)?
-        } else {
-            Store::lock(&params.private_dir, params.rebuild_index)?
-        };
+    fn check(params: &Params) -> Result<()> {
+        trusted_variables::refuse_facts(params.inject_facts_as_vars)
+    }
+
+    fn lock(params: &Params) -> Result<Option<LockGuard>> {
+        Store::lock(&params.private_dir).map(Some)
+    }
+
+    fn plan(params: Params, _task: &Task) -> Result<Plan> {
+        let read = if params.rebuild_index { Store::salvage } else { Store::read };
+        let store = read(&params.private_dir)?;
         decide(params, store, OffsetDateTime::now_utc())
     }
 
@@ -110,7 +114,7 @@ impl Module for X509Ca {
         plan.outcome(&bundle.unwrap_or_default(), &crl.unwrap_or_default())
     }
 
-    fn apply(mut plan: Plan, _task: &Task) -> Result<Outcome> {
+    fn apply(mut plan: Plan, _predicted: Outcome) -> Result<Outcome> {
         let path = plan.store.index_path();
         if plan.params.rebuild_index {
             plan.store.index.rewrite(&path)?;
@@ -201,7 +205,7 @@ fn guard_against_a_second_cluster(params: &Params) -> Result<()> {
     Ok(())
 }
 
-fn must_replace(state: &State, params: &Params) -> Result<bool> {
+fn must_replace(state: &CaState, params: &Params) -> Result<bool> {
     let wanted = params.replace.to_ascii_lowercase();
     if wanted.is_empty() || state.retired.iter().any(|it| it.starts_with(&wanted)) {
         return Ok(false);
@@ -268,7 +272,7 @@ impl Plan {
         let next = match &self.store.state {
             None => {
                 self.store.add(&new, sealed, None)?;
-                State::founded(id, self.strangers())
+                CaState::founded(id, self.strangers())
             }
             Some(state) => {
                 let old = self.store.authority(&state.active, &self.vault)?;
@@ -315,7 +319,7 @@ impl Plan {
         let next = self.state.as_ref().filter(|_| !self.replace).or(state);
         let phase = match next {
             None => "founding",
-            Some(State { leaving: Some(_), .. }) => "rollover",
+            Some(CaState { leaving: Some(_), .. }) => "rollover",
             Some(_) => "steady",
         };
         let advanced = self.state.is_some() && self.state.as_ref() != state;
@@ -323,23 +327,14 @@ impl Plan {
         let msg = next.and_then(|it| it.leaving.as_ref()).map(|leaving| {
             format!("the CA {leaving} is still trusted: waiting for {}", waiting_for.join(", "))
         });
-        let mut outcome = Outcome {
-            msg,
-            changed: self.found || self.replace || self.crl || self.params.rebuild_index || advanced,
-            warnings: self.warnings.clone(),
-            ..Outcome::default()
-        };
-        for (name, value) in [
-            ("bundle", json!(bundle)),
-            ("crl", json!(crl)),
-            ("active", json!(next.map(|it| &it.active))),
-            ("phase", json!(phase)),
-            ("waiting_for", json!(waiting_for)),
-            ("revoked", json!(self.revoked)),
-        ] {
-            outcome.values.insert(name.into(), value);
-        }
-        outcome
+        let changed = self.found || self.replace || self.crl || self.params.rebuild_index || advanced;
+        Outcome { changed, msg, warnings: self.warnings.clone(), ..Outcome::default() }
+            .with("bundle", bundle)
+            .with("crl", crl)
+            .with("active", next.map(|it| &it.active))
+            .with("phase", phase)
+            .with("waiting_for", waiting_for)
+            .with("revoked", &self.revoked)
     }
 }
 
@@ -367,10 +362,11 @@ mod tests {
             let serde_json::Value::Object(given) = given else { unreachable!() };
             let given = convert::convert(&Params::spec(), given).unwrap();
             let params: Params = serde_json::from_value(given.into()).unwrap();
-            decide(params, Store::lock(folder.path(), false).unwrap(), now)
+            decide(params, Store::read(folder.path()).unwrap(), now)
         };
         let now = OffsetDateTime::now_utc();
-        let founded = X509Ca::apply(plan("", now).unwrap(), &Task::default()).unwrap();
+        let _held = Store::lock(folder.path()).unwrap();
+        let founded = X509Ca::apply(plan("", now).unwrap(), Outcome::default()).unwrap();
         let id = founded.values["active"].as_str().unwrap().to_owned();
         let days = |count| now + time::Duration::days(count);
         assert!(plan("", days(1)).unwrap().warnings.is_empty());
@@ -380,7 +376,7 @@ mod tests {
             error.contains("has expired on") && error.contains(&format!("common_ca_replace={}", &id[..8])),
             "{error}"
         );
-        let replaced = X509Ca::apply(plan(&id[..8], days(11)).unwrap(), &Task::default()).unwrap();
+        let replaced = X509Ca::apply(plan(&id[..8], days(11)).unwrap(), Outcome::default()).unwrap();
         assert_ne!(replaced.values["active"], json!(id));
         assert!(plan(&id[..8], days(12)).is_ok());
     }

@@ -11,14 +11,14 @@ use super::{
 fn says(expect: usize, others: u128, until: Millis) -> Vec<String> {
     let config = Config { cluster: "x".into(), expect, timeout: 60_000, allowed: Vec::new() };
     let me = record("me", 9);
-    let (mut machine, _) = Machine::new(config, me.clone(), State::new(me.id, String::new()), 0);
+    let (mut protocol, _) = Protocol::new(config, me.clone(), ElectionState::new(me.id, String::new()), 0);
     let mut said = Vec::new();
     let mut events: VecDeque<_> =
         (1..=others).map(|it| Event::Met(record(&format!("other{it}"), it))).collect();
     for now in (0..until).step_by(50) {
         events.push_back(Event::Tick);
         while let Some(event) = events.pop_front() {
-            for action in machine.handle(event, now) {
+            for action in protocol.handle(event, now) {
                 match action {
                     Action::Send(to, Message::Ping { number }) => {
                         let status = Status::default();

@@ -10,7 +10,7 @@ use crate::system::files::Persisted;
 /// What is known of the CAs, by key identifier.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct State {
+pub struct CaState {
     /// The CA that signs.
     pub active: String,
     /// The CA that is still trusted while hosts change to the active one.
@@ -33,9 +33,9 @@ pub struct Standing {
     pub restarts_owed: bool,
 }
 
-impl Persisted for State {}
+impl Persisted for CaState {}
 
-impl State {
+impl CaState {
     /// The state after the first CA was made.
     pub const fn founded(active: String, retired: Vec<String>) -> Self {
         Self { active, leaving: None, confirmed: BTreeSet::new(), retired }
@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn the_old_ca_leaves_when_every_host_has_confirmed() {
         let hosts = set(&["a", "b"]);
-        let state = State::founded("old".into(), vec![]).replaced_by("new".into());
+        let state = CaState::founded("old".into(), vec![]).replaced_by("new".into());
         assert_eq!(state.trusted().collect::<Vec<_>>(), ["new", "old"]);
         let at = |name: &str, it| BTreeMap::from([(name.to_owned(), it)]);
         for unready in [
@@ -128,7 +128,7 @@ mod tests {
     fn a_host_is_abandoned_only_by_name() {
         let hosts = set(&["a", "b"]);
         let ready = BTreeMap::from([("a".to_owned(), standing(&["new"], &["new"], false))]);
-        let state = State::founded("old".into(), vec![]).replaced_by("new".into());
+        let state = CaState::founded("old".into(), vec![]).replaced_by("new".into());
         assert!(state.advanced(&hosts, &ready, &set(&["c"])).leaving.is_some());
         assert!(state.advanced(&hosts, &ready, &set(&["b"])).leaving.is_none());
     }

@@ -21,19 +21,19 @@ pub fn credentials(
 ) -> BTreeMap<String, BTreeSet<PathBuf>> {
     let named = |path: &PathBuf| wanted.iter().any(|it| layout.credential(&it.credential) == *path);
     let below = |path: &PathBuf| path.parent() == Some(layout.root());
-    let mut stale: BTreeMap<String, BTreeSet<PathBuf>> = BTreeMap::new();
+    let mut found: BTreeMap<String, BTreeSet<PathBuf>> = BTreeMap::new();
     for service in services.keys() {
         let held = records.services.get(service).into_iter().flat_map(|it| &it.credentials);
         let unnamed = held.filter(|it| below(it) && !named(it)).cloned().collect();
-        stale.insert(service.clone(), unnamed);
+        found.insert(service.clone(), unnamed);
     }
     for Wanted { service, credential, .. } in wanted {
         for side in [Side::Client, Side::Server] {
             let path = layout.live(credential, side);
             if !wanted.iter().any(|it| it.credential == *credential && it.side == side) && path.exists() {
-                stale.entry(service.clone()).or_default().insert(path);
+                found.entry(service.clone()).or_default().insert(path);
             }
         }
     }
-    stale
+    found
 }

@@ -13,11 +13,11 @@ use super::{
     csr,
     index::Index,
     key::KeyType,
+    messages::{CertificateRequest, Delivery, Report, Reports},
     names::{Host, Names},
     owners::{Owner, Owners},
-    report::{Delivery, Report, Reports, Request},
+    rollover::CaState,
     service::{Services, Usage, Wanted, wanted},
-    state::State,
 };
 
 /// What the inventory says.
@@ -43,7 +43,7 @@ pub struct Inventory<'a> {
 /// What was decided before: the CAs of this cluster, and what was issued.
 pub struct Past<'a> {
     /// None: there is no CA yet.
-    pub state: Option<&'a State>,
+    pub state: Option<&'a CaState>,
     /// Every certificate that was issued.
     pub index: &'a Index,
     /// What counts as expired.
@@ -51,9 +51,9 @@ pub struct Past<'a> {
 }
 
 /// A certificate that may be signed.
-pub struct Granted {
+pub struct Approved {
     /// The request it answers.
-    pub request: Request,
+    pub request: CertificateRequest,
     /// For which host.
     pub host: String,
     /// For which service.
@@ -66,23 +66,23 @@ pub struct Granted {
     pub public_key: Option<Vec<u8>>,
 }
 
-impl Granted {
+impl Approved {
     /// What the host is given; without a chain in check mode.
     pub fn deliver(&self, chain: Option<String>) -> Delivery {
-        let Request { credential, side, reason, key, .. } = self.request.clone();
+        let CertificateRequest { credential, side, reason, key, .. } = self.request.clone();
         Delivery { credential, side, reason, key, chain }
     }
 }
 
 /// Decides on all requests of the host `name`. One that may not be signed refuses them all: a host that
 /// asks for what is not its own is mistaken or taken over.
-pub fn grant(
+pub fn approve(
     inventory: &Inventory<'_>,
     past: &Past<'_>,
     reports: &Reports,
     name: &str,
     report: &Report,
-) -> Result<Vec<Granted>> {
+) -> Result<Vec<Approved>> {
     if report.requests.is_empty() {
         return Ok(Vec::new());
     }
@@ -102,7 +102,7 @@ pub fn grant(
     let runs_here = inventory.services.iter().filter(|(service, _)| inventory.has(name, service));
     let allowed = wanted(runs_here)?;
     let mut seen = BTreeSet::new();
-    let mut decide = |request: &Request| {
+    let mut decide = |request: &CertificateRequest| {
         let (credential, side) = (&request.credential, request.side);
         let Some(wanted) = allowed.iter().find(|it| it.credential == *credential && it.side == side) else {
             bail!("the inventory gives this host no {side} certificate '{credential}'");
@@ -120,7 +120,7 @@ pub fn grant(
         let Wanted { service, usage, .. } = wanted.clone();
         let names = host.names(wanted)?;
         inventory.check_owners(&host, &service, &names)?;
-        Ok(Granted { request: request.clone(), host: name.into(), service, names, usage, public_key })
+        Ok(Approved { request: request.clone(), host: name.into(), service, names, usage, public_key })
     };
     report.requests.iter().map(&mut decide).collect()
 }

@@ -9,7 +9,7 @@ use super::{
     certificate::{self, Certificate},
     key::PrivateKey,
     layout::Layout,
-    report::{Delivery, KeyAction},
+    messages::{Delivery, KeyAction},
     service::Wanted,
 };
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// One certificate.
-pub struct Step {
+pub struct Installation {
     /// What it is.
     pub wanted: Wanted,
     /// The certificate itself, and what becomes of the key.
@@ -31,7 +31,7 @@ pub struct Step {
     after: String,
 }
 
-impl Step {
+impl Installation {
     /// Compares it with what is in use.
     pub fn new(layout: &Layout, wanted: Wanted, delivery: Delivery, group: String) -> Self {
         let live = layout.live(&wanted.credential, wanted.side).join("cert.pem");

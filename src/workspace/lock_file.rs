@@ -1,24 +1,20 @@
 //! Writing `services.lock`: one writer at a time, in one step.
 
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use anyhow::Result;
 
 use crate::placement::Lock;
-use crate::system::files::{Attributes, File, FilePlan, lock_directory};
-
-/// Keeps other writers of the same lock file waiting until it is dropped.
-pub struct Turn(#[allow(dead_code, reason = "closing it ends the turn")] OwnedFd);
+use crate::system::files::{Attributes, File, FilePlan, LockGuard, lock_directory};
 
 /// Waits until no other run of minicluster writes the lock file at `path`.
-pub fn take_turn(path: &Path) -> Result<Turn> {
+pub fn take_turn(path: &Path) -> Result<LockGuard> {
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    Ok(Turn(lock_directory(directory)?))
+    lock_directory(directory)
 }
 
 /// What is to be written; a file that is there keeps its mode.
