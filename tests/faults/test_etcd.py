@@ -19,7 +19,7 @@ class Etcd(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.cluster = Cluster("", name="etcd", subnet="10.213.4", count=4)
+        cls.cluster = Cluster("", name="etcd", subnet="10.213.4", count=4, prepared=True)
         cls.addClassCleanup(cls.cluster.close)
         cls.hosts = (cls.cluster.directory / "hosts").read_text()
         cls.found()
