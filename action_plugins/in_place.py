@@ -86,14 +86,14 @@ class Program:
     def __init__(self, path: str):
         file = Path(path)
         self.name = file.name
-        self.builds = {LOCAL: file.read_bytes()}
+        self.builds = {LOCAL: file}
         for build in file.parent.parent.glob(f"library_arch/*/{file.name}"):
-            self.builds.setdefault(build.parent.name, build.read_bytes())
-        self.digests = {arch: hashlib.sha256(build).hexdigest() for arch, build in self.builds.items()}
+            self.builds.setdefault(build.parent.name, build)
+        self.digests = {arch: digest_of(build) for arch, build in self.builds.items()}
 
     def is_binary(self) -> bool:
         """Whether these are programs, and their name one that a shell takes as it is."""
-        return all(b.startswith(b"\x7fELF") for b in self.builds.values()) and re.fullmatch(r"\w+", self.name, re.ASCII)
+        return all(begins_as_elf(it) for it in self.builds.values()) and re.fullmatch(r"\w+", self.name, re.ASCII)
 
     def run_command(self, nonce: str, environment: str, may_be_repeated: bool, timeout: int) -> str:
         """The command that runs the copy, or refuses and says why. After `timeout` seconds, Ansible gives the task up."""
@@ -115,6 +115,30 @@ class Program:
         sha256 = self.digests[architecture]
         place = PLACE.substitute(digest=f"h={sha256}")
         return PUSH.substitute(place=place, nonce=nonce, sha256=sha256)
+
+
+def begins_as_elf(file: Path) -> bool:
+    with file.open("rb") as it:
+        return it.read(4) == b"\x7fELF"
+
+
+def digest_of(file: Path) -> str:
+    """The SHA-256 of a build, computed once a run: every task of every host is a process of its own.
+
+    The note lies in this run's own directory. A build that is exchanged meanwhile has another note; between this and
+    the push, the host finds that what it has received is not what was announced.
+    """
+    it = file.stat()
+    build = f"{file.absolute()} {it.st_ino} {it.st_size} {it.st_mtime_ns} {it.st_ctime_ns}"
+    note = Path(constants.DEFAULT_LOCAL_TMP) / f"minicluster-digest-{hashlib.sha256(build.encode()).hexdigest()[:16]}"
+    with contextlib.suppress(FileNotFoundError):
+        return note.read_text()
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    new = note.with_name(f"{note.name}.{os.getpid()}")
+    new.write_text(digest)
+    # Another process reads all of it or nothing.
+    new.replace(note)
+    return digest
 
 
 class Turns:
@@ -284,7 +308,7 @@ class ActionModule(NormalAction):
         nonce = secrets.token_hex(16)
         display.vv(f"pushing the program of {self._program.name} for {architecture}", host=self._play_context.remote_addr)
         command = self._program.push_command(nonce, architecture)
-        result = self._execute(command, in_data=self._program.builds[architecture])
+        result = self._execute(command, in_data=self._program.builds[architecture].read_bytes())
         if f"minicluster-pushed {nonce}" not in result["stdout"]:
             raise StandardWay(f"the push failed: {result['stdout']}{result['stderr']}".strip())
 

@@ -97,7 +97,7 @@ def shared(virgin=False):
 @functools.cache
 def shape():
     """Digest of what makes a cluster what it is, beside its name and its services."""
-    image = subprocess.run([ROOT / "molecule/node/image"], check=True, stdout=subprocess.PIPE).stdout
+    image = subprocess.run([ROOT / "molecule/node/image", "prepared"], check=True, stdout=subprocess.PIPE).stdout
     digest = hashlib.sha256(image + bytes(ROOT))
     for name in ["action_plugins", "ansible.cfg", "inventory/minicluster", "library", "molecule/node", "requirements.txt", "roles",
                  "site.yml", "tests/faults/roles"]:
@@ -110,9 +110,9 @@ def shape():
 class Cluster:
     """The hosts host1, host2, … at `subnet`.11 and up, for one test suite; `name` keeps two suites apart."""
 
-    def __init__(self, services, name="faults", subnet="10.213.3", count=5, converged=False):
-        """Virgin hosts; or with `converged` those of a run of site.yml, which are kept, so that the next time they are there in
-        seconds."""
+    def __init__(self, services, name="faults", subnet="10.213.3", count=5, converged=False, prepared=False):
+        """Virgin hosts; with `prepared`, those that have the roles' packages already, as the roles install them; with `converged`,
+        those of a run of site.yml after that, which are kept, so that the next time they are there in seconds."""
         # `FAULTS_CLUSTER="mine 10.0.7" tests/faults/run test_…`: elsewhere, beside another checkout's hosts.
         self.name, self.subnet = os.environ.get("FAULTS_CLUSTER", f"{name} {subnet}").split()
         self.count = count
@@ -125,7 +125,7 @@ class Cluster:
         kept = self.kept(services) if converged else None
         if kept and self.manage("again", self.name, str(count), self.subnet, kept, statuses=(0, 3)) == 0:
             return
-        self.up()
+        self.up(*(["prepared"] if prepared or converged else []))
         self.write_services(services)
         if kept:
             self.converges()
@@ -139,9 +139,9 @@ class Cluster:
         own = hashlib.sha256(repr((self.subnet, self.count, services)).encode())
         return f"{shape()}-{own.hexdigest()[:8]}"
 
-    def up(self):
-        """Starts the hosts that are missing or stopped."""
-        self.manage("up", self.name, str(self.count), self.subnet)
+    def up(self, *prepared):
+        """Starts the hosts that are missing or stopped: the former are virgin, if it does not say otherwise."""
+        self.manage("up", self.name, str(self.count), self.subnet, *prepared)
 
     def close(self):
         self.manage("down", self.name)

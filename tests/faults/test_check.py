@@ -22,7 +22,7 @@ KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh
 class Check(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.cluster = Cluster(SERVICES, name="check", subnet="10.213.14", count=len(HOSTS))
+        cls.cluster = Cluster(SERVICES, name="check", subnet="10.213.14", count=len(HOSTS), prepared=True)
         cls.addClassCleanup(cls.cluster.close)
         cls.hosts = cls.cluster.directory / "hosts"
         cls.everyone = cls.hosts.read_text() + "ssh_trust=True\n"
