@@ -23,7 +23,7 @@ fn run(arguments: &[&str]) -> (String, Option<i32>) {
     let inventory = json!({"all": {
         "hosts": {"waits": silent, "silent": silent, "breaks": {}, "sick": {}, "works": {}, "quiet": {}},
         "vars": {"ansible_connection": "local", "ansible_python_interpreter": root().join(".venv/bin/python"),
-            "private_dir": directory.path().join("private"), "domain": "example", "services": {"web": {}, "fine": {}}},
+            "private_dir": directory.path().join("private"), "domain": "example", "services": {"web": {"containers": []}, "fine": {"containers": []}}},
         "children": {"web": {"hosts": {"sick": {}}}, "fine": {"hosts": {"sick": {}, "works": {}}}},
     }});
     write("hosts.json", inventory.to_string());

@@ -275,6 +275,10 @@ fn contradictions_of_containers_are_errors_with_a_remedy() {
             "{containers: [{name: a, image: b, health: {path: /}}]}",
             "health of container 'a' of service 'web' has a path and no port",
         ),
+        (
+            "{master_election: true, role: none}\nweb-master: {role: none}",
+            "'web-master' has the name that DNS has for the master of service 'web' (services.yml:1)",
+        ),
     ] {
         let (services, mut mistakes) = read(&format!("web: {text}"));
         mistakes.extend(services::check(&services).iter().map(ToString::to_string));

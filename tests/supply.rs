@@ -86,13 +86,37 @@ fn crates_come_from_one_registry_and_none_is_banned() {
             Some(source) => {
                 registries.contains(&source) && field("checksum").is_some_and(|it| it.len() == 64)
             }
-            None => name == env!("CARGO_PKG_NAME"),
+            None => ["minicluster", "minicluster-discovery"].contains(&&*name),
         };
         if !whole {
             wrong.push(format!("{name} comes from elsewhere than {registries:?}, or without a checksum"));
         }
     }
     assert!(wrong.is_empty() && text.matches("[[package]]").count() > 50, "{wrong:#?}");
+}
+
+/// What daemons need is too large for a module that is copied to hosts.
+#[test]
+fn modules_need_nothing_of_what_daemons_need() {
+    let tree = |package: &str| {
+        let arguments =
+            ["tree", "--offline", "--locked", "--prefix", "none", "--edges", "normal", "--package", package];
+        let tree = Command::new(env!("CARGO"))
+            .args(arguments)
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .output()
+            .unwrap();
+        assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+        let needed = |it: &str| ["tokio", "tonic", "hickory-proto"].contains(&it);
+        let text = String::from_utf8(tree.stdout).unwrap();
+        text.lines()
+            .filter_map(|it| it.split(' ').next())
+            .filter(|it| needed(it))
+            .map(str::to_owned)
+            .collect::<BTreeSet<_>>()
+    };
+    assert_eq!(tree("minicluster-discovery").len(), 3, "they are seen where they are");
+    assert_eq!(tree("minicluster"), BTreeSet::new());
 }
 
 #[test]

@@ -41,7 +41,7 @@ def archives():
     for page in PAGES:
         archive(f"app-{page}", 'CMD ["/bin/httpd", "-f", "-p", "1234", "-h", "/www"]', f"app {page}")
     archive("redis", 'CMD ["/bin/nc", "-ll", "-p", "6379", "-e", "/bin/cat"]')
-    archive("broken", 'CMD ["/bin/sh", "-c", "echo cannot find my configuration >&2; exit 1"]')
+    archive("broken", 'CMD ["/bin/sh", "-ec", "echo cannot find my configuration >&2; exit 1"]')
 
 
 def services(app="app-one", options="", redis=True, credentials=False):
@@ -88,7 +88,7 @@ other:
       image: other
       image_archive: {IMAGES}/redis.tar
       user: "0"
-      args: [/bin/sh, -c, "trap 'exit 0' TERM; while sleep 1; do :; done"]
+      args: [/bin/sh, -ec, "trap 'exit 0' TERM; while sleep 1; do :; done"]
 """
 
 
@@ -127,7 +127,7 @@ class Containers(unittest.TestCase):
             self.assertEqual(cluster.on(host, "systemctl is-active myservice-myapp myservice-redis | uniq"), "active")
             self.assertEqual(cluster.on(host, "podman ps --format '{{.Names}}' | sort"), "myservice-myapp\nmyservice-redis")
             uid = cluster.on(host, "id --user myservice")
-            self.assertEqual(cluster.on(host, "podman exec myservice-myapp sh -c 'id -u; id -G'"), f"{uid}\n{uid}")
+            self.assertEqual(cluster.on(host, "podman exec myservice-myapp sh -ec 'id -u; id -G'"), f"{uid}\n{uid}")
             cluster.on(host, "podman exec myservice-myapp touch /data/mine")
             self.assertEqual(cluster.on(host, "stat --format %U:%G /var/lib/myservice/data /var/lib/myservice/data/mine | uniq"),
                              "myservice:myservice")
@@ -142,7 +142,7 @@ class Containers(unittest.TestCase):
         cluster.on(host, """
             old=$(podman container inspect --format '{{.State.Pid}}' myservice-myapp)
             systemctl kill --signal KILL myservice-myapp; kill -KILL "$old" 2>/dev/null || true
-            timeout 60 bash -c 'until new=$(podman container inspect --format "{{.State.Pid}}" myservice-myapp 2>/dev/null) &&
+            timeout 60 bash -ec 'until new=$(podman container inspect --format "{{.State.Pid}}" myservice-myapp 2>/dev/null) &&
               [ "$new" != '"$old"' ] && systemctl is-active --quiet myservice-myapp; do sleep 0.2; done'""")
         self.assertEqual(self.page(host), "app one")
 
@@ -160,7 +160,7 @@ class Containers(unittest.TestCase):
 
         cluster.write_services(services("app-two", GREETING))
         self.same("an option")
-        self.assertEqual(cluster.on(host, "podman exec myservice-myapp sh -c 'echo \"$GREETING\"'"), 'a "b" $c %d')
+        self.assertEqual(cluster.on(host, "podman exec myservice-myapp sh -ec 'echo \"$GREETING\"'"), 'a "b" $c %d')
         self.assertEqual(self.started(host, "myservice-redis"), before["myservice-redis"])
 
         cluster.write_services(services("app-two", redis=False))
@@ -227,7 +227,7 @@ shop:
         self.same("a tag that has moved", *mirror)
         for it in hosts:
             self.assertNotEqual(self.started(it, "shop-page"), before[it])
-            self.assertEqual(cluster.on(it, "podman exec shop-page sh -c 'echo $VERSION'"), "2")
+            self.assertEqual(cluster.on(it, "podman exec shop-page sh -ec 'echo $VERSION'"), "2")
 
         # Without the registry, what is there goes on, and the run says so.
         cluster.on(host, "systemctl stop test-registry")
@@ -245,7 +245,7 @@ shop:
         self.assertEqual(cluster.on(host, "podman exec other-app id -u"), "0")
         # Root in one container, and the key of the other: neither where it lies on the host, nor by another way.
         cluster.fails(host, f"podman exec other-app cat {own}/private_key.pem", 1)
-        cluster.fails(host, "podman exec other-app sh -c 'cat /proc/*/root/etc/credentials/x509/myservice/server/private_key.pem'", 1)
+        cluster.fails(host, "podman exec other-app sh -ec 'cat /proc/*/root/etc/credentials/x509/myservice/server/private_key.pem'", 1)
         cluster.fails(host, "podman exec other-app touch /etc/credentials/x509/other/mine", 1)
 
         # A new pair arrives with a restart, of this container alone; a revocation list, by a rename, without one.

@@ -8,7 +8,8 @@ import unittest
 
 from cluster import HELLO, Cluster
 
-DISCOVERY = "\ndiscovery: {enabled: true}\n"
+HEALTH = "  health: {path: /, port: 8443, interval: 1, timeout: 1}\n"
+DISCOVERY = HELLO + HEALTH + "discovery: {enabled: true}\n"
 KEYS = "/skydns/example/discovery/"
 
 
@@ -18,7 +19,7 @@ class Discovery(unittest.TestCase):
         cls.cluster = Cluster(HELLO, name="discovery", subnet="10.213.16", count=3, converged=True)
         cls.addClassCleanup(cls.cluster.close)
         # A cluster that has been there turns it on.
-        cls.cluster.write_services(HELLO + DISCOVERY)
+        cls.cluster.write_services(DISCOVERY)
         predicted, changed = cls.cluster.changes("--check"), cls.cluster.changes()
         assert predicted == changed and changed, f"check and run differ: {predicted - changed} {changed - predicted}"
         again = cls.cluster.changes()
@@ -80,11 +81,19 @@ curl --silent --show-error --cacert ca.pem --cert hello/client/cert.pem --key he
         self.cluster.on(one, "systemctl stop hello.service")
         took = self.becomes(self.idle, "hello", [other], 2)
         self.cluster.on(one, "systemctl start hello.service")
-        back = self.becomes(self.idle, "hello", self.hello, 2)
+        back = self.becomes(self.idle, "hello", self.hello, 5)
         # One that is killed, and is back at once, or not.
         self.cluster.on(one, "systemctl kill --signal=KILL hello.service")
         self.becomes(self.idle, "hello", self.hello, 10)
         print(f"gone after {took:.2f} s, back after {back:.2f} s", flush=True)
+
+    def test_a_service_that_hangs_is_gone_until_it_answers_again(self):
+        one, other = self.hello
+        self.becomes(self.idle, "hello", self.hello, 15)
+        self.cluster.on(one, "systemctl kill --signal=STOP hello.service")
+        self.becomes(self.idle, "hello", [other], 10)
+        self.cluster.on(one, "systemctl is-active hello.service; systemctl kill --signal=CONT hello.service")
+        self.becomes(self.idle, "hello", self.hello, 10)
 
     def test_a_host_that_dies_is_gone_within_fifteen_seconds(self):
         one, other = self.hello
@@ -151,7 +160,7 @@ timeout 10 bash -ec 'until grep -q 127.0.0.55 /etc/resolv.conf; do sleep 0.1; do
         self.cluster.on(one, "systemctl stop hello.service")
         self.becomes(self.idle, "hello", [other], 5)
         self.cluster.on(one, "systemctl start hello.service")
-        self.becomes(self.idle, "hello", self.hello, 5)
+        self.becomes(self.idle, "hello", self.hello, 10)
         self.cluster.on("host1", f"minicluster-etcdctl del {key}")
 
     def test_z_it_can_be_turned_off_again(self):

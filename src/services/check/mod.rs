@@ -30,6 +30,7 @@ pub fn check(services: &Services) -> Diagnostics {
     });
     containers::check(services, &mut check.mistakes);
     for (name, defined) in &services.services {
+        check.master(name, defined);
         check.references(name, defined);
         check.company(name, defined);
     }
@@ -69,6 +70,19 @@ impl<'a> Check<'a> {
                     self.mistakes.push(position.mistake(message));
                 }
             }
+        }
+    }
+
+    /// DNS has `<service>-master` for the master.
+    fn master(&mut self, name: &str, defined: &Defined) {
+        let full = format!("{name}-master");
+        let other = self.services.services.get(&full).filter(|_| defined.service.master_election);
+        if let Some(other) = other {
+            let message = format!(
+                "service '{full}' has the name that DNS has for the master of service '{name}' ({}); rename one",
+                defined.position
+            );
+            self.mistakes.push(other.position.mistake(message));
         }
     }
 

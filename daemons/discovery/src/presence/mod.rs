@@ -107,13 +107,12 @@ async fn check(
     loop {
         beat.tick().await;
         let result = health::check(&health, &credentials).await;
-        if last != Some(result.is_ok()) {
-            match &result {
-                Ok(()) => log!("{service}: healthy"),
-                Err(error) => log!("{service}: not healthy: {error:#}"),
-            }
+        let text =
+            result.as_ref().map_or_else(|error| format!("not healthy: {error:#}"), |()| "healthy".to_owned());
+        if last.as_ref() != Some(&text) {
+            log!("{service}: {text}");
         }
-        last = Some(result.is_ok());
+        last = Some(text);
         results.send((service.clone(), health.clone(), result.is_ok())).await.context("nobody listens")?;
     }
 }
