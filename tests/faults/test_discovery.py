@@ -10,7 +10,6 @@ from cluster import HELLO, Cluster
 
 HEALTH = "  health: {path: /, port: 8443, interval: 1, timeout: 1}\n"
 DISCOVERY = HELLO + HEALTH + "discovery: {enabled: true}\n"
-KEYS = "/skydns/example/discovery/"
 
 
 class Discovery(unittest.TestCase):
@@ -25,6 +24,7 @@ class Discovery(unittest.TestCase):
         again = cls.cluster.changes()
         assert not again, again
         cls.domain = json.loads(cls.cluster.on("host1", "cat /etc/minicluster/discovery.json"))["domain"]
+        cls.keys = "/".join(["/skydns", *reversed(cls.domain.split(".")), "hello"])
         cls.hello = cls.cluster.placed("hello")
         cls.idle = next(it for it in ["host1", "host2", "host3"] if it not in cls.hello)
 
@@ -139,6 +139,17 @@ curl --silent --show-error --cacert ca.pem --cert hello/client/cert.pem --key he
         self.cluster.on("host1", "grep -q 127.0.0.55 /etc/resolv.conf")
         self.becomes("host1", "hello", self.hello, 15)
 
+    def test_where_the_daemon_does_not_start_the_host_asks_its_own_resolvers(self):
+        self.cluster.on("host1", """mv /etc/minicluster/discovery.json /etc/minicluster/aside
+systemctl kill --signal=KILL minicluster-discovery.service
+timeout 60 bash -ec 'while grep -q 127.0.0.55 /etc/resolv.conf; do sleep 0.2; done'
+getent ahosts "$HOSTNAME" >/dev/null
+mv /etc/minicluster/aside /etc/minicluster/discovery.json
+systemctl reset-failed minicluster-discovery.service minicluster-discovery.socket
+systemctl start minicluster-discovery.socket minicluster-discovery.service minicluster-resolv-conf.path
+grep -q 127.0.0.55 /etc/resolv.conf""")
+        self.becomes("host1", "hello", self.hello, 15)
+
     def test_what_a_dhcp_client_writes_is_used_and_the_daemon_named_again(self):
         before = self.cluster.on("host1", "cat /var/lib/minicluster/resolv.conf")
         self.cluster.on("host1", """{ cat /var/lib/minicluster/resolv.conf; echo 'search renewed.example'; } >/etc/resolv.conf
@@ -151,8 +162,8 @@ END
 timeout 10 bash -ec 'until grep -q 127.0.0.55 /etc/resolv.conf; do sleep 0.1; done'""")
 
     def test_an_entry_for_a_host_where_a_service_is_not_placed_is_not_believed(self):
-        key = f"{KEYS}hello/{self.idle}"
-        self.assertIn(f"{KEYS}hello/{self.hello[0]}", self.cluster.on("host1", f"minicluster-etcdctl get --prefix --keys-only {KEYS}"))
+        key = f"{self.keys}/{self.idle}"
+        self.assertIn(f"{self.keys}/{self.hello[0]}", self.cluster.on("host1", f"minicluster-etcdctl get --prefix --keys-only {self.keys}"))
         value = json.dumps({"host": self.cluster.address(self.idle), "port": 8443})
         self.cluster.on("host1", f"minicluster-etcdctl put {key} '{value}'")
         # What was written after it has been seen.

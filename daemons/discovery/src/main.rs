@@ -101,9 +101,7 @@ async fn run(file: PathBuf) -> Result<()> {
     let (upward, up) = watch::channel(None);
     let (directory, known) = watch::channel(known::read(&state_directory()));
     let names = Names::new(Zone::new(&start, &known.borrow())?);
-    let upstream = Upstream::new(
-        env::var_os("MINICLUSTER_UPSTREAM").map_or_else(|| resolv_conf::SAVED.into(), PathBuf::from),
-    );
+    let upstream = Upstream::new(resolv_conf::SAVED.into(), udp.local_addr()?.ip());
 
     let questions = dns::serve_udp(&udp, &names, &metrics)?;
     let mut tasks = JoinSet::new();

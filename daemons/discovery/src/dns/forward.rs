@@ -24,6 +24,7 @@ pub(crate) struct Upstream(Arc<Source>);
 
 struct Source {
     file: PathBuf,
+    own: IpAddr,
     read: Mutex<Read>,
     complaint: Mutex<String>,
 }
@@ -35,9 +36,9 @@ struct Read {
 }
 
 impl Upstream {
-    /// Those that `file` names.
-    pub(crate) fn new(file: PathBuf) -> Self {
-        Self(Arc::new(Source { file, read: Mutex::default(), complaint: Mutex::default() }))
+    /// Those that `file` names, but for this daemon's `own` address.
+    pub(crate) fn new(file: PathBuf, own: IpAddr) -> Self {
+        Self(Arc::new(Source { file, own, read: Mutex::default(), complaint: Mutex::default() }))
     }
 
     fn servers(&self) -> Result<Vec<IpAddr>> {
@@ -46,7 +47,9 @@ impl Upstream {
         let mut read = self.0.read.lock().unwrap_or_else(PoisonError::into_inner);
         if read.modified != Some(modified) {
             let text = std::fs::read_to_string(&self.0.file)?;
-            *read = Read { modified: Some(modified), servers: resolv_conf::nameservers(&text) };
+            let servers =
+                resolv_conf::nameservers(&text).into_iter().filter(|it| *it != self.0.own).collect();
+            *read = Read { modified: Some(modified), servers };
         }
         Ok(read.servers.clone())
     }
@@ -93,11 +96,11 @@ async fn by_udp(packet: &[u8], server: SocketAddr) -> Result<Vec<u8>> {
     question[..2].copy_from_slice(&own);
     socket.send(&question).await?;
     let deadline = Instant::now() + PATIENCE;
-    let mut answer = vec![0; 65535];
+    let mut answer = Vec::with_capacity(65535);
     loop {
-        let length = timeout_at(deadline, socket.recv(&mut answer)).await.context("no answer")??;
-        if length >= 12 && answer[..2] == own && answer[2] & 0x80 != 0 && answers(packet, &answer[..length]) {
-            answer.truncate(length);
+        answer.clear();
+        let length = timeout_at(deadline, socket.recv_buf(&mut answer)).await.context("no answer")??;
+        if length >= 12 && answer[..2] == own && answer[2] & 0x80 != 0 && answers(packet, &answer) {
             answer[..2].copy_from_slice(&packet[..2]);
             return Ok(answer);
         }

@@ -15,7 +15,7 @@ use crate::metrics::Metrics;
 /// The longest packet that is read; a query has at most some hundred bytes.
 const LONGEST: usize = 4096;
 /// How many forwarded queries wait at a time. What comes beyond them is dropped, and asked again by its client.
-const WAITING: usize = 2000;
+const WAITING: usize = 1000;
 
 /// A query for another server, and who asked.
 pub(crate) type Question = (Vec<u8>, SocketAddr);

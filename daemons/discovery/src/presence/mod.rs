@@ -30,14 +30,16 @@ pub(crate) async fn run(
     up: watch::Sender<Option<BTreeSet<String>>>,
     metrics: Arc<Metrics>,
 ) -> Result<()> {
-    let mut healthy = Healthy::new();
+    let (mut healthy, mut said) = (Healthy::new(), String::new());
     loop {
         let now = config.borrow_and_update().clone();
         tokio::select! {
             ended = observe(&now, &mut healthy, &up, &metrics) => {
                 // The bus was restarted, say. What was known stays.
-                if let Err(error) = ended {
-                    log!("systemd: {error:#}");
+                let text = ended.map_or_else(|error| format!("systemd: {error:#}"), |()| String::new());
+                if text != said {
+                    log!("{text}");
+                    said = text;
                 }
                 sleep(Duration::from_secs(1)).await;
             }
