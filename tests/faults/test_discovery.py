@@ -33,7 +33,7 @@ class Discovery(unittest.TestCase):
         box = f"minicluster-{self.cluster.name}-{host}"
         process = subprocess.run(["docker", "inspect", "--format", "{{.State.Pid}}", box], check=True, text=True,
                                  stdout=subprocess.PIPE).stdout.strip()
-        command = ["nsenter", "--target", process, "--net", "dig", "@127.0.0.55", "+tries=1", "+time=3", *arguments]
+        command = ["nsenter", "--target", process, "--net", "dig", "@127.0.0.55", "+tries=1", "+time=10", *arguments]
         done = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.assertEqual(done.returncode, 0, done.stdout)
         return done.stdout
