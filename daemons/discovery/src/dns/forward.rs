@@ -146,3 +146,55 @@ pub(crate) fn failure(packet: &[u8]) -> Vec<u8> {
     said.queries = request.queries;
     said.to_bytes().unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use hickory_proto::op::Query;
+    use hickory_proto::rr::{Name, RecordType};
+
+    use super::*;
+
+    fn question(name: &str) -> Vec<u8> {
+        let mut query = Message::query();
+        query.add_query(Query::query(Name::from_ascii(name).unwrap(), RecordType::A));
+        query.to_vec().unwrap()
+    }
+
+    #[test]
+    fn the_daemon_is_no_resolver_of_its_own() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("resolv.conf");
+        std::fs::write(&file, "nameserver 127.0.0.55\nnameserver 10.0.0.53\n").unwrap();
+        let upstream = Upstream::new(file, [127, 0, 0, 55].into());
+        assert_eq!(upstream.servers().unwrap(), [IpAddr::from([10, 0, 0, 53])]);
+    }
+
+    /// What is sent before the answer is not believed: another number, another question, other letters, a question.
+    #[tokio::test]
+    async fn only_an_answer_to_the_question_is_passed_on() {
+        let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let at = server.local_addr().unwrap();
+        let asked = question("wEb.example.");
+        let fake = tokio::spawn(async move {
+            let mut packet = [0; 512];
+            let (length, client) = server.recv_from(&mut packet).await.unwrap();
+            let mut right = packet[..length].to_vec();
+            right[2] |= 0x80;
+            let mut wrong =
+                [packet[..length].to_vec(), right.clone(), right.clone(), question("web.example.")];
+            wrong[1][0] ^= 1;
+            wrong[2][14] ^= 0x20;
+            wrong[3][..2].copy_from_slice(&right[..2]);
+            for packet in wrong.iter().chain([&[right.clone(), vec![7]].concat()]) {
+                server.send_to(packet, client).await.unwrap();
+            }
+            right
+        });
+        let answer = by_udp(&asked, at).await.unwrap();
+        let mut right = fake.await.unwrap();
+        assert_ne!(right[..2], asked[..2], "the number is not the client's");
+        right[..2].copy_from_slice(&asked[..2]);
+        right.push(7);
+        assert_eq!(answer, right);
+    }
+}

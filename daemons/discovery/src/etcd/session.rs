@@ -113,7 +113,6 @@ fn apply(
         bail!("the watch was ended: {}", if compacted { "compacted" } else { &change.cancel_reason });
     }
     directory.send_if_modified(|directory| {
-        let before = directory.present.len();
         let mut changed = false;
         for event in &change.events {
             let Some(found) = event.kv.as_ref().and_then(|it| instance(config, prefix, it)) else { continue };
@@ -126,7 +125,7 @@ fn apply(
         if let Some(header) = &change.header {
             directory.revision = directory.revision.max(header.revision);
         }
-        changed || before != directory.present.len()
+        changed
     });
     Ok(())
 }

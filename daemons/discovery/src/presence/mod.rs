@@ -89,7 +89,7 @@ async fn observe(
             });
         }
         tokio::select! {
-            changed = units.changed() => changed?,
+            changed = units.changed() => units.look_at(&changed?).await?,
             Some((service, health, result)) = results.recv() => { healthy.insert(service, (health, result)); }
             _ = look.tick() => units.look().await?,
         }

@@ -53,18 +53,14 @@ impl Units {
         self.states.values().any(|(unit, active)| unit == name && *active)
     }
 
-    /// Waits until one of them may have changed.
-    pub(crate) async fn changed(&mut self) -> Result<()> {
+    /// Waits until one of them may have changed, and says which. Nothing is lost where nobody waits any longer.
+    pub(crate) async fn changed(&mut self) -> Result<OwnedObjectPath> {
         loop {
             let signal = self.signals.next().await.context("the bus has ended")??;
             let header = signal.header();
-            let Some(path) = header.path().map(|it| OwnedObjectPath::from(it.to_owned())) else { continue };
-            if self.states.contains_key(&path) {
-                let active = self.ask(&path).await?;
-                if let Some((_, state)) = self.states.get_mut(&path) {
-                    *state = active;
-                }
-                return Ok(());
+            let path = header.path().map(|it| OwnedObjectPath::from(it.to_owned()));
+            if let Some(path) = path.filter(|it| self.states.contains_key(it)) {
+                return Ok(path);
             }
         }
     }
@@ -72,10 +68,16 @@ impl Units {
     /// Asks for all of them.
     pub(crate) async fn look(&mut self) -> Result<()> {
         for path in self.states.keys().cloned().collect::<Vec<_>>() {
-            let active = self.ask(&path).await?;
-            if let Some((_, state)) = self.states.get_mut(&path) {
-                *state = active;
-            }
+            self.look_at(&path).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks for one of them.
+    pub(crate) async fn look_at(&mut self, path: &OwnedObjectPath) -> Result<()> {
+        let active = self.ask(path).await?;
+        if let Some((_, state)) = self.states.get_mut(path) {
+            *state = active;
         }
         Ok(())
     }
